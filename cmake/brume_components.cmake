@@ -1,0 +1,100 @@
+# The five components: each folder's sources become one static library that links only along the
+# arrows of docs/architecture.md.
+
+find_package(Threads REQUIRED)
+
+find_path(BRUME_JSON_INCLUDE_DIR nlohmann/json.hpp)
+if(NOT BRUME_JSON_INCLUDE_DIR)
+  message(FATAL_ERROR "brume: the JSON header is missing; install the package nlohmann-json3-dev")
+endif()
+if(BRUME_PNG)
+  find_package(PNG)
+  if(NOT PNG_FOUND)
+    message(FATAL_ERROR "brume: libpng is missing; install the package libpng-dev, or configure with -DBRUME_PNG=OFF")
+  endif()
+endif()
+
+# One spelling of headers for everybody: <brume/core/tensor.h>. Links where the system allows
+# them, copies elsewhere.
+set(BRUME_INCLUDE_DIR ${PROJECT_BINARY_DIR}/include)
+file(MAKE_DIRECTORY ${BRUME_INCLUDE_DIR}/brume)
+foreach(folder core autograd nn diffusion cuda)
+  file(CREATE_LINK ${PROJECT_SOURCE_DIR}/${folder} ${BRUME_INCLUDE_DIR}/brume/${folder}
+       COPY_ON_ERROR SYMBOLIC)
+endforeach()
+
+# Warnings are for our own code only; they never reach a consumer.
+add_library(brume_warnings INTERFACE)
+target_compile_options(brume_warnings INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Werror)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # Passing vectors wider than the baseline between inlined functions is what simd.h does.
+  target_compile_options(brume_warnings INTERFACE -Wno-psabi)
+endif()
+
+if(BRUME_SANITIZE)
+  add_compile_options(-fsanitize=${BRUME_SANITIZE} -fno-omit-frame-pointer -g1)
+  add_link_options(-fsanitize=${BRUME_SANITIZE})
+  add_compile_definitions(BRUME_SANITIZE)
+endif()
+
+set(BRUME_ISAS portable)
+if(BRUME_ISA_VARIANTS AND CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  list(APPEND BRUME_ISAS avx2 avx512)
+endif()
+set(BRUME_ISA_FLAGS_portable "")
+set(BRUME_ISA_FLAGS_avx2 -mavx2 -mfma -mf16c)
+set(BRUME_ISA_FLAGS_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mf16c
+    -mprefer-vector-width=512)
+set(BRUME_ISA_BYTES_portable 16)
+set(BRUME_ISA_BYTES_avx2 32)
+set(BRUME_ISA_BYTES_avx512 64)
+
+# Every core/cpu/isa/*.inl is compiled once per instruction set, in a namespace of that name.
+function(brume_isa_sources target)
+  file(GLOB inls CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/core/cpu/isa/*.inl)
+  foreach(inl ${inls})
+    get_filename_component(stem ${inl} NAME_WE)
+    foreach(isa ${BRUME_ISAS})
+      set(source ${PROJECT_BINARY_DIR}/isa/${stem}_${isa}.cpp)
+      file(CONFIGURE OUTPUT ${source} CONTENT "#include \"@inl@\"\n" @ONLY)
+      set_source_files_properties(${source} PROPERTIES
+        COMPILE_OPTIONS "${BRUME_ISA_FLAGS_${isa}}"
+        COMPILE_DEFINITIONS "BRUME_ISA=${isa};BRUME_VECTOR_BYTES=${BRUME_ISA_BYTES_${isa}}"
+        OBJECT_DEPENDS ${inl})
+      target_sources(${target} PRIVATE ${source})
+    endforeach()
+  endforeach()
+endfunction()
+
+function(brume_component name)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${name}/*.cpp)
+  if(NOT BRUME_PNG)
+    list(FILTER sources EXCLUDE REGEX "core/io/png\\.cpp$")
+  endif()
+  add_library(brume_${name} STATIC ${sources})
+  add_library(brume::${name} ALIAS brume_${name})
+  set_target_properties(brume_${name} PROPERTIES POSITION_INDEPENDENT_CODE ON)
+  target_compile_features(brume_${name} PUBLIC cxx_std_20)
+  target_include_directories(brume_${name} PUBLIC
+    $<BUILD_INTERFACE:${BRUME_INCLUDE_DIR}> $<INSTALL_INTERFACE:include>)
+  target_link_libraries(brume_${name} PRIVATE $<BUILD_INTERFACE:brume_warnings>)
+  target_include_directories(brume_${name} SYSTEM PRIVATE ${BRUME_JSON_INCLUDE_DIR})
+  foreach(needed ${ARGN})
+    target_link_libraries(brume_${name} PUBLIC brume_${needed})
+  endforeach()
+  if(name STREQUAL core)
+    target_link_libraries(brume_core PUBLIC Threads::Threads)
+    if(BRUME_PNG)
+      target_link_libraries(brume_core PRIVATE PNG::PNG)
+      target_compile_definitions(brume_core PRIVATE BRUME_PNG)
+    endif()
+    list(LENGTH BRUME_ISAS isas)
+    if(isas GREATER 1)
+      target_compile_definitions(brume_core PRIVATE BRUME_X86_VARIANTS)
+    endif()
+    brume_isa_sources(brume_core)
+  endif()
+endfunction()
+
+include(brume_cuda)

@@ -1,0 +1,60 @@
+#pragma once
+// A backend: memory and one table of kernels per family. The linker shows what exists.
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <brume/core/device.h>
+#include <brume/core/kernels/attention.h>
+#include <brume/core/kernels/conv.h>
+#include <brume/core/kernels/gemm.h>
+#include <brume/core/kernels/index.h>
+#include <brume/core/kernels/norm.h>
+#include <brume/core/kernels/optim.h>
+#include <brume/core/kernels/pointwise.h>
+#include <brume/core/kernels/random.h>
+#include <brume/core/kernels/reduce.h>
+#include <brume/core/memory/memory_stats.h>
+
+namespace brume {
+
+struct Memory {
+  void* (*allocate)(size_t bytes) = nullptr;  // 64-byte aligned; null for 0 bytes
+  void (*free)(void* data, size_t bytes) = nullptr;
+  void (*to_host)(void* host, const void* device, size_t bytes) = nullptr;
+  void (*from_host)(void* device, const void* host, size_t bytes) = nullptr;
+  void (*fill_bytes)(void* device, int byte, size_t bytes) = nullptr;
+  void (*synchronize)() = nullptr;
+  MemoryStats (*stats)() = nullptr;
+  void (*trim)() = nullptr;  // gives cached blocks back
+};
+
+struct Backend {
+  const char* name;
+  Memory memory;
+  const PointwiseKernels& pointwise;
+  const ReduceKernels& reduce;
+  const GemmKernels& gemm;
+  const ConvKernels& conv;
+  const NormKernels& norm;
+  const AttentionKernels& attention;
+  const IndexKernels& index;
+  const RandomKernels& random;
+  const OptimKernels& optim;
+};
+
+/// The backend of a device type. @throws DeviceError if this build or machine has none
+const Backend& backend(DeviceType type);
+/// Whether backend(type) would succeed.
+bool has_backend(DeviceType type);
+
+struct KernelSlot {
+  std::string family, name;
+  bool filled;
+};
+/// Every slot of the backend's tables, for `brume selftest --coverage`.
+std::vector<KernelSlot> coverage(const Backend& backend);
+
+}  // namespace brume

@@ -1,0 +1,10 @@
+#pragma once
+// Family gemm.
+
+#include <brume/core/kernels/kernel.h>
+
+namespace brume {
+
+struct GemmKernels {};
+
+}  // namespace brume

@@ -1,0 +1,10 @@
+#pragma once
+// Family norm.
+
+#include <brume/core/kernels/kernel.h>
+
+namespace brume {
+
+struct NormKernels {};
+
+}  // namespace brume

@@ -1,0 +1,10 @@
+#pragma once
+// Family random.
+
+#include <brume/core/kernels/kernel.h>
+
+namespace brume {
+
+struct RandomKernels {};
+
+}  // namespace brume

@@ -1,0 +1,10 @@
+#pragma once
+// Family reduce.
+
+#include <brume/core/kernels/kernel.h>
+
+namespace brume {
+
+struct ReduceKernels {};
+
+}  // namespace brume
