@@ -1,0 +1,45 @@
+#pragma once
+// Random numbers: counter-based Philox (default), or the stream of PyTorch's CPU generator.
+
+#include <cstdint>
+#include <memory>
+#include <span>
+
+namespace brume {
+
+/// Seed and offset; every draw is a pure function of (seed, offset, element), so it is the same on
+/// any device and thread count, and a checkpoint of the two integers resumes it.
+class Generator {
+ public:
+  explicit Generator(uint64_t seed = 0) : seed_(seed) {}
+  /// The numbers of torch.manual_seed(seed) on the CPU (MT19937, drawn serially).
+  static Generator torch_cpu(uint64_t seed);
+
+  uint64_t seed() const { return seed_; }
+  uint64_t offset() const { return offset_; }
+  void set_offset(uint64_t offset) { offset_ = offset; }
+  /// Claims `n` numbers: returns the offset of the first. @throws Error on a torch_cpu generator
+  uint64_t advance(uint64_t n);
+  /// A generator of its own stream for sample `index`: does not depend on the batch.
+  Generator for_sample(uint64_t index) const;
+
+  bool is_torch() const { return torch_ != nullptr; }
+
+  /// Host draws in order, from either engine.
+  void fill_uniform(std::span<float> out);
+  void fill_normal(std::span<float> out);
+  void fill_uniform(std::span<double> out);
+  void fill_normal(std::span<double> out);
+  /// Uniform on [0, n).
+  int64_t integer(int64_t n);
+
+ private:
+  struct Torch;
+  uint64_t seed_ = 0, offset_ = 0;
+  std::shared_ptr<Torch> torch_;
+};
+
+/// The generator that functions use when none is given; one per thread.
+Generator& default_generator();
+
+}  // namespace brume
