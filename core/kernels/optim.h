@@ -1,10 +1,58 @@
 #pragma once
-// Family optim.
+// Family optim: one pass over a whole list of parameters per step.
+
+#include <cstdint>
+#include <span>
 
 #include <brume/core/kernels/kernel.h>
 
 namespace brume {
 
-struct OptimKernels {};
+// The views of one entry are dense, of one floating dtype (f32 or f64), and share their strides.
+
+struct AdamEntry {
+  View param{}, grad{}, exp_avg{}, exp_avg_sq{};
+  View max_exp_avg_sq{};  // present: amsgrad
+  View average{};         // present: average += (1 - average_decay) (param - average) afterwards
+  int64_t step = 1;       // counted from 1, for the bias corrections
+};
+
+struct AdamParams {
+  double lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0;
+  bool decoupled = false;  // AdamW: param *= 1 - lr * weight_decay
+  bool maximize = false;
+  double grad_scale = 1;  // multiplies every gradient as it is read
+  double average_decay = 0;
+};
+
+struct SgdEntry {
+  View param{}, grad{};
+  View momentum_buffer{};  // present: momentum
+  View average{};
+  bool first = false;  // the buffer starts as the gradient itself
+};
+
+struct SgdParams {
+  double lr = 1e-3, momentum = 0, dampening = 0, weight_decay = 0;
+  bool nesterov = false, maximize = false;
+  double grad_scale = 1;
+  double average_decay = 0;
+};
+
+struct AverageEntry {
+  View average{}, param{};
+};
+
+struct OptimKernels {
+  Kernel<"adam", void(std::span<const AdamEntry> list, const AdamParams& p)> adam{};
+  Kernel<"sgd", void(std::span<const SgdEntry> list, const SgdParams& p)> sgd{};
+  // average += (1 - decay) (param - average)
+  Kernel<"average", void(std::span<const AverageEntry> list, double decay)> average{};
+  // x *= factor
+  Kernel<"scale", void(std::span<const View> list, double factor)> scale{};
+  // sums[i] = sum of list[i]'s squares in f64, in a fixed order; not finite exactly where an
+  // element is not (or an f64 square overflows). sums: [n] f64, row-major.
+  Kernel<"sums_of_squares", void(std::span<const View> list, const View& sums)> sums_of_squares{};
+};
 
 }  // namespace brume
