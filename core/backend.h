@@ -3,8 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <string>
-#include <vector>
 
 #include <brume/core/device.h>
 #include <brume/core/kernels/attention.h>
@@ -21,13 +19,15 @@
 namespace brume {
 
 struct Memory {
-  void* (*allocate)(size_t bytes) = nullptr;  // 64-byte aligned; null for 0 bytes
+  void* (*allocate)(size_t bytes) = nullptr;  // 64-byte aligned, never null
   void (*free)(void* data, size_t bytes) = nullptr;
   void (*to_host)(void* host, const void* device, size_t bytes) = nullptr;
   void (*from_host)(void* device, const void* host, size_t bytes) = nullptr;
   void (*fill_bytes)(void* device, int byte, size_t bytes) = nullptr;
   void (*synchronize)() = nullptr;
   MemoryStats (*stats)() = nullptr;
+  void (*reset_peak)() = nullptr;
+  void (*set_cache_limit)(int64_t bytes) = nullptr;
   void (*trim)() = nullptr;  // gives cached blocks back
 };
 
@@ -50,11 +50,9 @@ const Backend& backend(DeviceType type);
 /// Whether backend(type) would succeed.
 bool has_backend(DeviceType type);
 
-struct KernelSlot {
-  std::string family, name;
-  bool filled;
-};
-/// Every slot of the backend's tables, for `brume selftest --coverage`.
-std::vector<KernelSlot> coverage(const Backend& backend);
+/// Bytes of a device's pool. reset_peak starts a new `peak`; trim gives cached blocks back.
+MemoryStats memory_stats(DeviceType type = DeviceType::cpu);
+void reset_peak_memory(DeviceType type = DeviceType::cpu);
+void trim_memory(DeviceType type = DeviceType::cpu);
 
 }  // namespace brume

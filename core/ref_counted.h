@@ -25,6 +25,12 @@ class RefCounted {
   mutable std::atomic<int32_t> count_{0};
 };
 
+/// What the last handle does. A type whose teardown could nest deeply overloads it.
+template <class T>
+void dispose(T* object) {
+  delete object;
+}
+
 /// Handle to a RefCounted T.
 template <class T>
 class Counted {
@@ -41,7 +47,7 @@ class Counted {
     return *this;
   }
   ~Counted() {
-    if (object_ && object_->release()) delete object_;
+    if (object_ && object_->release()) dispose(object_);
   }
 
   T* get() const { return object_; }

@@ -31,6 +31,7 @@ class Storage : public RefCounted {
   Device device_;
   std::atomic<uint32_t> version_{0};
   std::function<void()> release_;
+  bool foreign_ = false;
 };
 
 }  // namespace brume

@@ -1,0 +1,64 @@
+#pragma once
+// The recorded graph: what node.cpp builds and backward.cpp walks. Not part of the public face.
+
+#include <cstdint>
+#include <vector>
+
+#include <brume/autograd/node.h>
+#include <brume/core/ref_counted.h>
+
+namespace brume {
+
+/// A node's input: the node that made it, or a leaf that wants a gradient, or neither.
+struct Edge {
+  Counted<Node> node;
+  int result = 0;  // which of the node's results
+  Counted<TensorImpl> leaf;
+  Shape shape;  // the input's, to which its gradient is summed back
+  explicit operator bool() const { return node || leaf; }
+};
+
+struct Node : RefCounted {
+  Node(const char* name, size_t results);
+  ~Node();
+
+  const char* op;
+  uint64_t sequence;  // of this thread's recording: inputs have smaller numbers
+  size_t results;
+  std::vector<Edge> edges;
+  Backward backward;        // empty once it has run without retain_graph
+  bool recomputes = false;  // a checkpoint: leaves may hide behind it
+  Node* next_dead = nullptr;
+
+  // Scratch of the pass that visits this node; a graph is walked by one thread at a time.
+  uint64_t pass = 0;
+  size_t slot = 0;
+};
+
+// Chains are torn down iteratively: see node.cpp.
+void dispose(Node* node);
+
+/// What a tensor carries when it takes part in gradients.
+struct Variable : GradRecord {
+  bool requires_grad = false;  // of a leaf
+  Tensor grad;                 // of a leaf
+  Counted<Node> node;          // of a recorded result
+  int result = 0;
+  bool refuses_write() const override { return node || (requires_grad && grad_enabled()); }
+};
+
+/// x's record, or null.
+Variable* variable(const Tensor& x);
+
+/// Appends a node for `results`; `recomputes` as in Node.
+void attach_node(const char* op, std::span<Tensor> results, std::span<const Tensor> inputs,
+                 Backward backward, bool recomputes = false);
+
+/// The node whose closure runs on this thread, for SavedResult; set by the engine.
+Node*& running_node();
+
+/// Inside a running backward pass: continues it from `outputs`, recorded while the pass runs, into
+/// the same leaves; returns the gradients of `inputs`. Used by checkpoint().
+Tensors continue_backward(const Tensors& outputs, const Tensors& cotangents, const Tensors& inputs);
+
+}  // namespace brume

@@ -1,0 +1,48 @@
+#include <brume/core/backend.h>
+
+#include <brume/core/cpu/cpu_kernels.h>
+#include <brume/core/cpu/memory.h>
+
+namespace brume {
+
+const Backend cpu_backend{.name = "cpu",
+                          .memory = cpu::memory,
+                          .pointwise = cpu_pointwise,
+                          .reduce = cpu_reduce,
+                          .gemm = cpu_gemm,
+                          .conv = cpu_conv,
+                          .norm = cpu_norm,
+                          .attention = cpu_attention,
+                          .index = cpu_index,
+                          .random = cpu_random,
+                          .optim = cpu_optim};
+
+#ifdef BRUME_CUDA
+// Defined by the cuda component, which links back to core. Null, with the reason, where the machine
+// has no usable GPU.
+const Backend* cuda_backend(std::string* reason);
+#else
+static const Backend* cuda_backend(std::string* reason) {
+  *reason = "this build has no CUDA backend; configure with -DBRUME_CUDA=ON";
+  return nullptr;
+}
+#endif
+
+const Backend& backend(DeviceType type) {
+  if (type == DeviceType::cpu) return cpu_backend;
+  std::string reason;
+  const Backend* cuda = cuda_backend(&reason);
+  check<DeviceError>(cuda != nullptr, "cuda: ", reason);
+  return *cuda;
+}
+
+bool has_backend(DeviceType type) {
+  std::string reason;
+  return type == DeviceType::cpu || cuda_backend(&reason) != nullptr;
+}
+
+MemoryStats memory_stats(DeviceType type) { return backend(type).memory.stats(); }
+void reset_peak_memory(DeviceType type) { backend(type).memory.reset_peak(); }
+void trim_memory(DeviceType type) { backend(type).memory.trim(); }
+
+}  // namespace brume

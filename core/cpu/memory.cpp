@@ -1,0 +1,55 @@
+#include <brume/core/cpu/memory.h>
+
+#include <cstdlib>
+#include <cstring>
+
+#include <brume/core/memory/caching_pool.h>
+
+namespace brume::cpu {
+namespace {
+
+constexpr size_t kAlignment = 64;
+
+void* system_allocate(size_t bytes) {
+  return std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
+}
+void system_free(void* data, size_t) { std::free(data); }
+
+// Never destroyed: tensors with static lifetime may outlive any order of destruction.
+CachingPool& pool() {
+  static CachingPool& instance = *new CachingPool(system_allocate, system_free);
+  return instance;
+}
+
+void* allocate(size_t bytes) {
+  void* data = pool().allocate(bytes);
+#if defined(BRUME_SANITIZE) || !defined(NDEBUG)
+  std::memset(data, 0xff, bytes);  // NaN in every floating type: reading fresh memory shows
+#endif
+  return data;
+}
+
+void free(void* data, size_t bytes) {
+  pool().free(data, bytes);
+#ifdef BRUME_SANITIZE
+  pool().trim();  // a recycled block would hide overruns and use after free
+#endif
+}
+
+void copy(void* to, const void* from, size_t bytes) { std::memcpy(to, from, bytes); }
+void fill_bytes(void* data, int byte, size_t bytes) { std::memset(data, byte, bytes); }
+
+}  // namespace
+
+const Memory memory{.allocate = allocate,
+                    .free = free,
+                    .to_host = copy,
+                    .from_host = copy,
+                    .fill_bytes = fill_bytes,
+                    .synchronize = [] {},
+                    .stats = [] { return pool().stats(); },
+                    .reset_peak = [] { pool().reset_peak(); },
+                    .set_cache_limit = [](int64_t bytes) { pool().set_limit(bytes); },
+                    .trim = [] { pool().trim(); }};
+
+}  // namespace brume::cpu

@@ -1,0 +1,42 @@
+#pragma once
+// Size-class free lists in front of a slow allocator. Used by every backend.
+
+#include <cstddef>
+#include <mutex>
+#include <vector>
+
+#include <brume/core/memory/memory_stats.h>
+
+namespace brume {
+
+/// Freed blocks wait in lists by size class; the most recently freed is given out first, as its
+/// lines are still in cache. Classes are at most 1/8 apart, so a block wastes at most that much.
+class CachingPool {
+ public:
+  using SystemAllocate = void* (*)(size_t bytes);  // null when there is no memory
+  using SystemFree = void (*)(void* data, size_t bytes);
+
+  CachingPool(SystemAllocate system_allocate, SystemFree system_free);
+  ~CachingPool();
+
+  /// @throws Error naming the size when even an emptied cache leaves no memory
+  void* allocate(size_t bytes);
+  void free(void* data, size_t bytes);
+  void trim();  // gives every cached block back
+  MemoryStats stats() const;
+  void reset_peak();
+  /// At most this many bytes are kept; further blocks go back at once.
+  void set_limit(int64_t bytes);
+
+ private:
+  SystemAllocate system_allocate_;
+  SystemFree system_free_;
+  mutable std::mutex mutex_;
+  std::vector<std::vector<void*>> lists_;
+  MemoryStats stats_;
+  int64_t limit_;
+
+  void trim_locked();
+};
+
+}  // namespace brume
