@@ -13,8 +13,8 @@ struct AttentionParams {
 /// Operands, or the gradients of operands, in any strides.
 /// mask: of q's dtype (added) or bool (false = hidden), [B, heads, L, S] by stride 0, or absent.
 struct AttentionOperands {
-  View q{};       // [B{}, heads, L, D]
-  View k{}, v{};  // [B{}, heads, S, D], [B{}, heads, S, Dv]
+  View q{};       // [B, heads, L, D]
+  View k{}, v{};  // [B, heads, S, D], [B, heads, S, Dv]
   View mask{};
 };
 

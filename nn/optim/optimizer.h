@@ -1,0 +1,69 @@
+#pragma once
+// What every optimizer shares: parameters in groups, the checked step, state that can be saved.
+
+#include <cstdint>
+#include <span>
+
+#include <brume/nn/named_tensors.h>
+
+namespace brume::nn {
+
+class Ema;
+
+struct StepOptions {
+  double clip_norm = 0;         // > 0: gradients are scaled to a joint 2-norm of at most this
+  Ema* ema = nullptr;           // updated in the same pass
+  bool skip_nonfinite = false;  // a non-finite gradient skips the step instead of raising
+};
+
+class Optimizer {
+ public:
+  virtual ~Optimizer() = default;
+
+  /// Forgets all gradients; a parameter without one is left alone by step().
+  void zero_grad();
+  /// One step for every parameter that has a gradient. Returns the 2-norm of all gradients before
+  /// clipping. @throws GradError naming the first non-finite gradient, before any weight changes
+  double step(const StepOptions& options = {});
+
+  size_t groups() const { return lr_.size(); }
+  double lr(size_t group = 0) const { return lr_.at(group); }
+  void set_lr(double lr);  // of every group
+  void set_lr(size_t group, double lr);
+
+  /// `state.<parameter>.<slot>`, what a resumed run needs besides the parameters.
+  NamedTensors state() const;
+  /// Copies a saved state; parameters that it does not name start afresh.
+  /// @throws FormatError on a key or shape that does not belong to this optimizer
+  void load_state(const NamedTensors& saved);
+
+ protected:
+  struct Parameter {
+    std::string name;
+    Tensor value;
+    size_t group = 0;
+    int64_t steps = 0;          // taken so far
+    std::vector<Tensor> slots;  // in the order of the slot names; undefined before the first step
+  };
+  /// A parameter about to be stepped, its gradient in the parameter's memory order.
+  struct Update {
+    Parameter& parameter;
+    Tensor grad;
+    Tensor average;  // undefined without an Ema
+  };
+  struct Scales {
+    double grad = 1, average_decay = 0;
+  };
+
+  explicit Optimizer(std::vector<std::string> slot_names) : slot_names_(std::move(slot_names)) {}
+  /// Adds a group; its options stay with the derived class, under the returned number.
+  size_t add_parameters(const NamedTensors& parameters, double lr);
+  virtual void update(size_t group, std::span<Update> updates, const Scales& scales) = 0;
+
+ private:
+  std::vector<std::string> slot_names_;
+  std::vector<Parameter> parameters_;
+  std::vector<double> lr_;
+};
+
+}  // namespace brume::nn
