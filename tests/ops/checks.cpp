@@ -1,0 +1,329 @@
+#include "tests/ops/checks.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include <brume/autograd/backward.h>
+#include <brume/autograd/gradcheck.h>
+#include <brume/core/cpu/parallel.h>
+
+namespace brume::op_table {
+namespace {
+
+// What one run of a row gives.
+struct Outcome {
+  Tensors results, gradients;
+};
+
+class RowCheck {
+ public:
+  RowCheck(const OpRow& row, Device device) : row_(row), device_(device) {}
+
+  std::vector<Failure> run() {
+    guarded("shape errors", [&] { shape_errors(); });
+    guarded("finite differences", [&] { finite_differences(); });
+    guarded("f32 against f64", [&] { precision(); });
+    guarded("strides", [&] { strides(); });
+    guarded("threads", [&] { threads(); });
+    guarded("batch", [&] { batch(); });
+    guarded("changed values", [&] { changed_values(); });
+    guarded("device", [&] { device(); });
+    return std::move(failures_);
+  }
+
+ private:
+  template <class F>
+  void guarded(const char* check, F f) {
+    check_ = check;
+    try {
+      f();
+    } catch (const std::exception& e) {
+      fail(cat("threw: ", e.what()));
+    }
+  }
+
+  void fail(const std::string& text) { failures_.push_back({row_.name, check_, text}); }
+
+  Tensors operands(DType floating) const {
+    Tensors drawn;
+    for (size_t k = 0; k < row_.operands.size(); ++k)
+      drawn.push_back(draw(row_.operands[k], floating, k + 1));
+    return drawn;
+  }
+
+  Tensors leaves(const Tensors& operands) const {
+    Tensors out;
+    for (size_t k = 0; k < operands.size(); ++k) {
+      const Tensor x = detach(operands[k]);
+      out.push_back(row_.operands[k].gradient ? set_requires_grad(x) : x);
+    }
+    return out;
+  }
+
+  Outcome outcome(const Tensors& operands) const { return outcome_of(leaves(operands)); }
+
+  Outcome outcome_of(const Tensors& in) const {
+    const Tensors results = row_.call(in);
+    return {results, gradients(results, in)};
+  }
+
+  Tensors gradients(const Tensors& results, const Tensors& in) const {
+    Tensors outputs, cotangents, wanted;
+    for (size_t k = 0; k < results.size(); ++k) {
+      if (!results[k].defined() || !requires_grad(results[k])) continue;
+      outputs.push_back(results[k]);
+      cotangents.push_back(transfer(draw(normal(results[k].shape()), results[k].dtype(), 100 + k),
+                                    results[k].device()));
+    }
+    for (const Tensor& x : in)
+      if (requires_grad(x)) wanted.push_back(x);
+    if (outputs.empty() || wanted.empty()) return {};
+    return grad(outputs, wanted, cotangents);
+  }
+
+  // Empty when |got - want| <= bound * max(1, largest |want|) everywhere; NaN and infinities must
+  // stand in the same places.
+  static std::string difference(const Tensor& got, const Tensor& want, double bound) {
+    if (got.defined() != want.defined()) return "one of two is undefined";
+    if (!got.defined()) return "";
+    if (!(got.shape() == want.shape()))
+      return cat("shape ", got.shape(), " instead of ", want.shape());
+    const auto a = got.to_vector<double>(), b = want.to_vector<double>();
+    double scale = 1;
+    for (double v : b)
+      if (std::isfinite(v)) scale = std::max(scale, std::abs(v));
+    for (size_t i = 0; i < a.size(); ++i) {
+      const bool same = std::isfinite(a[i]) && std::isfinite(b[i])
+                            ? std::abs(a[i] - b[i]) <= bound * scale
+                            : a[i] == b[i] || (std::isnan(a[i]) && std::isnan(b[i]));
+      if (!same)
+        return cat("element ", i, " is ", a[i], " instead of ", b[i], " (bound ", bound * scale,
+                   ")");
+    }
+    return "";
+  }
+
+  void compare(const Outcome& got, const Outcome& want, double bound, double gradient_bound,
+               const std::string& what) {
+    for (size_t k = 0; k < want.results.size(); ++k) {
+      const std::string text = difference(got.results[k], want.results[k], bound);
+      if (!text.empty()) fail(cat(what, "result ", k, ": ", text));
+    }
+    for (size_t k = 0; k < want.gradients.size(); ++k) {
+      const std::string text = difference(got.gradients[k], want.gradients[k], gradient_bound);
+      if (!text.empty()) fail(cat(what, "gradient ", k, ": ", text));
+    }
+  }
+
+  void shape_errors() {
+    for (const std::vector<Shape>& shapes : row_.flags.refuses) {
+      Tensors in;
+      std::string drawn;
+      for (size_t k = 0; k < row_.operands.size(); ++k) {
+        Operand operand = row_.operands[k];
+        operand.shape = shapes.at(k);
+        drawn += cat(" ", operand.shape);
+        in.push_back(draw(operand, DType::f32, k + 1));
+      }
+      try {
+        row_.call(in);
+        fail(cat("operands", drawn, " were taken"));
+      } catch (const ShapeError& e) {
+        const std::string text = e.what();
+        if (text.find(operation(row_) + ":") != 0)
+          fail(cat("the error for", drawn, " does not begin with the operation: ", text));
+        if (text.find_first_of("0123456789") == std::string::npos)
+          fail(cat("the error for", drawn, " names no shape: ", text));
+      }
+    }
+  }
+
+  void finite_differences() {
+    const auto f = [this](const Tensors& in) { return row_.call(in); };
+    const GradcheckResult result =
+        gradcheck(f, leaves(operands(DType::f64)), {.second_order = row_.flags.second_order});
+    if (!result) fail(result.text);
+  }
+
+  void precision() {
+    compare(outcome(operands(DType::f32)), outcome(operands(DType::f64)), row_.flags.bound,
+            row_.flags.gradient_bound, "");
+  }
+
+  // The same values lying differently in memory.
+  static Tensor reversed_axes(const Tensor& x) {
+    Shape back = x.shape();
+    std::reverse(back.begin(), back.end());
+    const Tensor memory = empty(back, {.dtype = x.dtype()});
+    Strides strides = memory.strides();
+    std::reverse(strides.begin(), strides.end());
+    return filled_view(memory, x, strides, 0);
+  }
+  static Tensor every_second(const Tensor& x) {
+    Shape wide = x.shape();
+    for (int64_t& size : wide) size = 2 * size + 1;
+    const Tensor memory = empty(wide, {.dtype = x.dtype()});
+    Strides strides = memory.strides();
+    int64_t first = 0;
+    for (int64_t& stride : strides) {
+      first += stride;
+      stride *= 2;
+    }
+    return filled_view(memory, x, strides, first);
+  }
+  static Tensor channels_last(const Tensor& x) {
+    const Tensor y = empty(x.shape(), {.dtype = x.dtype(), .layout = Layout::channels_last});
+    copy_(y, x);
+    return y;
+  }
+  static Tensor filled_view(const Tensor& memory, const Tensor& x, const Strides& strides,
+                            int64_t offset) {
+    const Tensor y = alias(memory, x.shape(), strides, offset);
+    copy_(y, x);
+    return y;
+  }
+
+  void strides() {
+    const Tensors plain = operands(DType::f32);
+    const Outcome want = outcome(plain);
+    const double bound = row_.flags.bound, gradient_bound = row_.flags.gradient_bound;
+    const std::pair<const char*, Tensor (*)(const Tensor&)> forms[] = {
+        {"transposed: ", reversed_axes},
+        {"sliced: ", every_second},
+        {"channels-last: ", channels_last}};
+    for (const auto& [name, form] : forms) {
+      Tensors all;
+      for (const Tensor& x : plain) all.push_back(form(x));
+      compare(outcome(all), want, bound, gradient_bound, name);
+      for (size_t k = 0; k < plain.size() && plain.size() > 1; ++k) {
+        Tensors one = plain;
+        one[k] = all[k];
+        compare(outcome(one), want, bound, gradient_bound, cat("operand ", k, " ", name));
+      }
+    }
+    expanded(plain);
+  }
+
+  // A stride of 0: the first slice along axis 0, repeated, against its copy.
+  void expanded(const Tensors& plain) {
+    for (size_t k = 0; k < plain.size(); ++k) {
+      const Tensor& x = plain[k];
+      if (x.rank() == 0 || x.numel() == 0) continue;
+      Strides repeated = x.strides();
+      repeated[0] = 0;
+      Tensors view = plain, copy = plain;
+      view[k] = alias(x, x.shape(), repeated);
+      copy[k] = empty(x.shape(), {.dtype = x.dtype()});
+      copy_(copy[k], view[k]);
+      compare(outcome(view), outcome(copy), row_.flags.bound, row_.flags.gradient_bound,
+              cat("operand ", k, " expanded: "));
+    }
+  }
+
+  void threads() {
+    const int before = num_threads();
+    const Tensors in = operands(DType::f32);
+    set_num_threads(1);
+    const Outcome want = outcome(in);
+    for (int n : {2, 3, 4, 7}) {
+      set_num_threads(n);
+      compare(outcome(in), want, 0, 0, cat(n, " threads: "));
+    }
+    set_num_threads(before);
+  }
+
+  // A sample alone gives the same bits as in its batch.
+  void batch() {
+    if (!row_.flags.batch) return;
+    const Tensors in = operands(DType::f32);
+    const Tensors whole = row_.call(in);
+    for (int64_t i = 0; i < in[0].size(0); ++i) {
+      Tensors alone = in;
+      for (size_t k = 0; k < in.size(); ++k)
+        if (k == 0 || in[k].shape() == in[0].shape()) alone[k] = sample(in[k], i);
+      const Tensors results = row_.call(alone);
+      for (size_t k = 0; k < whole.size(); ++k) {
+        const std::string text = difference(results[k], sample(whole[k], i), 0);
+        if (!text.empty()) fail(cat("sample ", i, " alone, result ", k, ": ", text));
+      }
+    }
+  }
+  static Tensor sample(const Tensor& x, int64_t i) {
+    Shape shape = x.shape();
+    shape[0] = 1;
+    return alias(x, shape, x.strides(), i * x.strides()[0]);
+  }
+
+  // Operands stay as they were. Writing to one (or to a result) between forward and backward
+  // either raises, or does not matter.
+  void changed_values() {
+    const Tensors in = operands(DType::f32);
+    const Tensors recorded = leaves(in);
+    const Tensors results = row_.call(recorded);
+    const Tensors fresh = operands(DType::f32);
+    for (size_t k = 0; k < in.size(); ++k)
+      if (!difference(in[k], fresh[k], 0).empty()) fail(cat("operand ", k, " was changed"));
+    const Tensors want = gradients(results, recorded);
+    if (want.empty()) return;
+    for (size_t k = 0; k < in.size() + results.size(); ++k) write_between(k, want);
+  }
+  void write_between(size_t which, const Tensors& want) {
+    const Tensors in = leaves(operands(DType::f32));
+    const Tensors results = row_.call(in);
+    const Tensor& written = which < in.size() ? in[which] : results[which - in.size()];
+    if (!written.defined() || !is_floating(written.dtype())) return;
+    fill_(detach(written), 0.25);
+    try {
+      const Tensors got = gradients(results, in);
+      for (size_t k = 0; k < want.size(); ++k)
+        if (!difference(got[k], want[k], 0).empty())
+          fail(cat("writing to ", which < in.size() ? "an operand" : "a result",
+                   " before backward gave a wrong gradient ", k, " instead of an error"));
+    } catch (const GradError&) {
+    }
+  }
+
+  void device() {
+    if (device_ == kCpu) return;
+    const Tensors host = operands(DType::f32);
+    Tensors there;
+    for (const Tensor& x : host) there.push_back(transfer(x, device_));
+    compare(outcome(there), outcome(host), row_.flags.bound, row_.flags.gradient_bound, "");
+  }
+
+  const OpRow& row_;
+  Device device_;
+  const char* check_ = "";
+  std::vector<Failure> failures_;
+};
+
+bool is_name(char c) { return c == '_' || std::isalnum(static_cast<unsigned char>(c)) != 0; }
+
+}  // namespace
+
+std::vector<Failure> check_row(const OpRow& row, Device device) {
+  return RowCheck(row, device).run();
+}
+
+std::vector<std::string> without_row(const std::string& header, const Rows& rows) {
+  std::set<std::string> proved;
+  for (const OpRow& row : rows) proved.insert(operation(row));
+  std::vector<std::string> missing;
+  for (size_t begin = 0; begin < header.size();) {
+    const size_t end = std::min(header.find('\n', begin), header.size());
+    const std::string line = header.substr(begin, end - begin);
+    begin = end + 1;
+    // A declaration begins a line with its type: Tensor, or a container of tensors.
+    if (!line.starts_with("Tensor") && !line.starts_with("std::")) continue;
+    const size_t paren = line.find('(');
+    if (paren == std::string::npos || line.find("Tensor") > paren) continue;
+    size_t first = paren;
+    while (first > 0 && is_name(line[first - 1])) --first;
+    const std::string name = line.substr(first, paren - first);
+    if (!proved.contains(name)) missing.push_back(name);
+  }
+  return missing;
+}
+
+}  // namespace brume::op_table

@@ -1,0 +1,22 @@
+#pragma once
+// What the op table proves about a row. No test framework: `brume selftest` runs it too.
+
+#include <string>
+#include <vector>
+
+#include "tests/ops/op_row.h"
+
+namespace brume::op_table {
+
+struct Failure {
+  std::string row, check, text;
+};
+
+/// Every check that applies to the row, on one device: shape errors, finite differences (first and
+/// second order), f32 against f64, strides, threads, batches, changed saved values.
+std::vector<Failure> check_row(const OpRow& row, Device device = kCpu);
+
+/// Operations of `header` (the text of a file of autograd/ops) that no row names.
+std::vector<std::string> without_row(const std::string& header, const Rows& rows);
+
+}  // namespace brume::op_table

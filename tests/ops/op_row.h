@@ -1,0 +1,89 @@
+#pragma once
+// One row of the op table proves one operation: which operands, which call, which bounds. What is
+// checked follows from the row (checks.h).
+
+#include <functional>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include <brume/autograd/node.h>
+#include <brume/core/tensor.h>
+
+namespace brume::op_table {
+
+/// An operand, drawn as a function of (kind, shape, range, seed): the same numbers in f32 and f64
+/// up to rounding.
+struct Operand {
+  enum class Kind { uniform, normal, distinct, integers, booleans };
+  Kind kind = Kind::normal;
+  Shape shape;
+  double low = -1, high = 1;
+  bool gradient = true;
+};
+
+inline Operand normal(const Shape& shape) { return {Operand::Kind::normal, shape}; }
+inline Operand uniform(const Shape& shape, double low, double high) {
+  return {Operand::Kind::uniform, shape, low, high};
+}
+/// Evenly spaced values in random order: no ties, so extrema and sorting are differentiable.
+inline Operand distinct(const Shape& shape) { return {Operand::Kind::distinct, shape}; }
+/// i64 in [low, high).
+inline Operand integers(const Shape& shape, int64_t low, int64_t high) {
+  return {Operand::Kind::integers, shape, static_cast<double>(low), static_cast<double>(high),
+          false};
+}
+inline Operand booleans(const Shape& shape) {
+  return {Operand::Kind::booleans, shape, 0, 1, false};
+}
+/// A floating operand that the operation has no gradient for.
+inline Operand constant(Operand operand) {
+  operand.gradient = false;
+  return operand;
+}
+
+Tensor draw(const Operand& operand, DType floating, uint64_t seed);
+
+/// A callable from operands to one tensor or several.
+class Call {
+ public:
+  template <class F>
+  Call(F f) {
+    if constexpr (std::is_convertible_v<std::invoke_result_t<F, const Tensors&>, Tensor>)
+      f_ = [f](const Tensors& in) { return Tensors{f(in)}; };
+    else
+      f_ = f;
+  }
+  Tensors operator()(const Tensors& in) const { return f_(in); }
+
+ private:
+  std::function<Tensors(const Tensors&)> f_;
+};
+
+struct OpFlags {
+  /// Gradients of the gradients are checked too.
+  bool second_order = false;
+  /// |f32 - f64| <= bound * max(1, largest |f64|) for results, and for gradients.
+  double bound = 2e-6, gradient_bound = 1e-5;
+  /// Axis 0 of operand 0 and of the result counts samples: a sample alone gives the same bits.
+  bool batch = false;
+  /// Operand shapes that must raise a ShapeError that names the operation.
+  std::vector<std::vector<Shape>> refuses = {};
+};
+
+/// `name`: the operation as declared in autograd/ops, then what this row is about ("sum axis 1").
+struct OpRow {
+  std::string name;
+  std::vector<Operand> operands;
+  Call call;
+  OpFlags flags = {};
+};
+using Rows = std::vector<OpRow>;
+
+// One function per file of rows; all_rows() joins them.
+Rows shape_rows();
+
+Rows all_rows();
+inline std::string operation(const OpRow& row) { return row.name.substr(0, row.name.find(' ')); }
+
+}  // namespace brume::op_table

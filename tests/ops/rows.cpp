@@ -1,0 +1,16 @@
+#include <brume/core/error.h>
+
+#include "tests/ops/op_row.h"
+
+namespace brume::op_table {
+
+Rows all_rows() {
+  Rows all;
+  for (Rows (*family)() : {shape_rows}) {
+    Rows rows = family();
+    all.insert(all.end(), rows.begin(), rows.end());
+  }
+  return all;
+}
+
+}  // namespace brume::op_table
