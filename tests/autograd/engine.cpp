@@ -1,0 +1,230 @@
+#include <brume/autograd/backward.h>
+
+#include <thread>
+
+#include <doctest/doctest.h>
+#include <pthread.h>
+
+#include <brume/autograd/checkpoint.h>
+#include <brume/autograd/ops/pointwise.h>
+#include <brume/autograd/ops/reduce.h>
+
+using namespace brume;
+
+namespace {
+
+Tensor leaf(std::vector<float> values) {
+  const auto n = static_cast<int64_t>(values.size());
+  return set_requires_grad(from_vector(values, {n}));
+}
+std::vector<float> gradient(const Tensor& x) { return grad_of(x).to_vector<float>(); }
+using Values = std::vector<float>;
+
+}  // namespace
+
+TEST_CASE("a gradient flows through a chain and is added up over calls") {
+  const Tensor x = leaf({1, 2, 3});
+  backward(sum(x * x));
+  CHECK(gradient(x) == Values{2, 4, 6});
+  backward(sum(x * 3.0));
+  CHECK(gradient(x) == Values{5, 7, 9});
+}
+
+TEST_CASE("gradients of a fan-out are summed") {
+  const Tensor x = leaf({2, 5});
+  const Tensor y = x * x;
+  backward(sum(y * y + y));
+  CHECK(gradient(x) == Values{4 * 8 + 4, 4 * 125 + 10});
+}
+
+TEST_CASE("broadcast inputs get their gradient summed back") {
+  const Tensor x = leaf({1, 2, 3});
+  const Tensor s = set_requires_grad(scalar(2));
+  backward(sum(x * s));
+  CHECK(gradient(x) == Values{2, 2, 2});
+  CHECK(grad_of(s).item() == 6);
+  CHECK(grad_of(s).rank() == 0);
+}
+
+TEST_CASE("nothing is recorded without a reason or under NoGrad") {
+  const int64_t before = live_nodes();
+  const Tensor x = leaf({1, 2});
+  const Tensor plain = from_vector<float>({1, 2}, {2});
+  const Tensor a = plain * plain;
+  {
+    const NoGrad guard;
+    const Tensor b = x * x;
+    CHECK_FALSE(requires_grad(b));
+    const EnableGrad again;
+    CHECK(requires_grad(x * x));
+  }
+  CHECK_FALSE(requires_grad(a));
+  CHECK(live_nodes() == before);
+  CHECK_THROWS_AS(backward(sum(a)), GradError);
+}
+
+TEST_CASE("no node outlives its tensors") {
+  const int64_t before = live_nodes();
+  {
+    const Tensor x = leaf({1, 2});
+    Tensor y = exp(x);
+    for (int i = 0; i < 10; ++i) y = tanh(y) * x;
+    CHECK(live_nodes() > before);
+    backward(sum(y));
+    CHECK(live_nodes() > before);  // y still holds its own node
+  }
+  CHECK(live_nodes() == before);
+}
+
+TEST_CASE("a graph is walked once, or kept on request") {
+  const Tensor x = leaf({3});
+  const Tensor y = sum(x * x);
+  backward(y, {}, {.retain_graph = true});
+  backward(y);
+  CHECK(gradient(x) == Values{12});
+  CHECK_THROWS_AS(backward(y), GradError);
+}
+
+TEST_CASE("a saved value that was written to is an error, not a wrong number") {
+  const Tensor x = leaf({1, 2});
+  const Tensor w = from_vector<float>({3, 4}, {2});
+  const Tensor y = sum(x * w);
+  fill_(w, 0);
+  CHECK_THROWS_AS(backward(y), GradError);
+}
+
+TEST_CASE("a value that gradients depend on refuses to be written") {
+  const Tensor x = leaf({1, 2});
+  const Tensor y = x * x;
+  CHECK_THROWS_AS(fill_(x, 0), GradError);
+  CHECK_THROWS_AS(fill_(y, 0), GradError);
+  const NoGrad guard;
+  fill_(x, 5);  // an optimizer may
+  CHECK(x.to_vector<float>() == Values{5, 5});
+}
+
+TEST_CASE("grad returns gradients of leaves and of results and touches no leaf") {
+  const Tensor x = leaf({1, 2});
+  const Tensor w = leaf({3, 4});
+  const Tensor y = x * w;
+  const Tensor loss = sum(y * y);
+  const Tensors g = grad({loss}, {x, y, leaf({0})}, {}, {.retain_graph = true});
+  CHECK(g[0].to_vector<float>() == Values{2 * 3 * 3, 2 * 8 * 4});
+  CHECK(g[1].to_vector<float>() == Values{6, 16});
+  CHECK_FALSE(g[2].defined());
+  CHECK_FALSE(grad_of(x).defined());
+  CHECK_FALSE(grad_of(w).defined());
+}
+
+TEST_CASE("grad runs no closure that leads to nothing wanted") {
+  const Tensor x = leaf({1});
+  const Tensor w = leaf({2});
+  int runs = 0;
+  const Tensor heavy = record("heavy", w * 1.0, {w}, [&](const Tensor& g) {
+    ++runs;
+    return Grads{g};
+  });
+  (void)grad({sum(x * heavy)}, {x});
+  CHECK(runs == 0);
+}
+
+TEST_CASE("a closure may skip what nobody wants") {
+  const Tensor x = leaf({1});
+  const Tensor plain = ones({1});
+  bool wanted_first = false, wanted_second = true;
+  const Tensor y = record("probe", ones({1}), {x, plain}, [&](const Tensor& g, Wanted wanted) {
+    wanted_first = wanted[0];
+    wanted_second = wanted[1];
+    return Grads{g, g};
+  });
+  backward(sum(y));
+  CHECK(wanted_first);
+  CHECK_FALSE(wanted_second);
+}
+
+TEST_CASE("the gradient of a result that nobody used arrives empty") {
+  const Tensor x = leaf({1});
+  bool first = true, second = false;
+  const Tensors ys = record("two", {ones({1}), ones({1})}, {x}, [&](const Tensors& g) {
+    first = g[0].defined();
+    second = g[1].defined();
+    return Grads{g[1]};
+  });
+  backward(sum(ys[1]));
+  CHECK_FALSE(first);
+  CHECK(second);
+}
+
+TEST_CASE("create_graph gives second derivatives") {
+  const Tensor x = leaf({1, 2, 3});
+  const Tensor y = sum(x * x * x);
+  const Tensor g = grad({y}, {x}, {}, {.create_graph = true})[0];
+  CHECK(g.to_vector<float>() == Values{3, 12, 27});
+  backward(sum(g));
+  CHECK(gradient(x) == Values{6, 12, 18});
+}
+
+TEST_CASE("a saved result is part of the graph again in a second derivative") {
+  const Tensor x = leaf({0.5F});
+  const Tensor g = grad({sum(exp(x))}, {x}, {}, {.create_graph = true})[0];
+  const Tensor second = grad({sum(g)}, {x})[0];
+  CHECK(second.item() == doctest::Approx(std::exp(0.5)));
+}
+
+TEST_CASE("a leaf owns its gradient: writing to it changes nobody else's") {
+  const Tensor a = leaf({1, 2}), b = leaf({3, 4});
+  backward(sum(a + b));
+  fill_(grad_of(a), 9);
+  CHECK(gradient(b) == Values{1, 1});
+}
+
+TEST_CASE("a checkpoint computes the same gradients, of captured parameters too") {
+  const auto run = [](bool with_checkpoint) {
+    const Tensor x = leaf({0.3F, 0.7F}), w = leaf({1.5F, -0.5F});
+    const auto f = [&](const Tensors& in) { return tanh(in[0] * w) * in[0]; };
+    const Tensor y = with_checkpoint ? checkpoint(f, {x * 2.0}) : f({x * 2.0});
+    backward(sum(y * y));
+    return std::pair(gradient(x), gradient(w));
+  };
+  CHECK(run(true) == run(false));
+}
+
+TEST_CASE("a checkpoint whose inputs want nothing still reaches its parameters") {
+  const Tensor w = leaf({2});
+  const Tensor plain = from_vector<float>({3}, {1});
+  backward(sum(checkpoint([&](const Tensors& in) { return in[0] * w; }, {plain})));
+  CHECK(gradient(w) == Values{3});
+}
+
+TEST_CASE("grad through a checkpoint touches no leaf") {
+  const Tensor x = leaf({2}), w = leaf({5});
+  const Tensor y = checkpoint([&](const Tensors& in) { return in[0] * w; }, {x});
+  const Tensors g = grad({sum(y)}, {x, w});
+  CHECK(g[0].to_vector<float>() == Values{5});
+  CHECK(g[1].to_vector<float>() == Values{2});
+  CHECK_FALSE(grad_of(w).defined());
+}
+
+TEST_CASE("a chain of a million operations needs no stack") {
+  // A thread of 256 KB runs forward, backward and teardown.
+  static bool ended = false;
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setstacksize(&attributes, 256 * 1024);
+  pthread_t thread;
+  const auto body = [](void*) -> void* {
+    const Tensor x = leaf({1});
+    {
+      Tensor y = x;
+      for (int i = 0; i < 1'000'000; ++i) y = y + 0.0;
+      backward(sum(y));
+      Tensor z = x;
+      for (int i = 0; i < 1'000'000; ++i) z = z + 0.0;
+    }
+    ended = gradient(x) == Values{1};
+    return nullptr;
+  };
+  REQUIRE(pthread_create(&thread, &attributes, body, nullptr) == 0);
+  pthread_join(thread, nullptr);
+  CHECK(ended);
+}

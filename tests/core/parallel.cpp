@@ -1,0 +1,87 @@
+#include <brume/core/cpu/parallel.h>
+
+#include <atomic>
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include <brume/core/error.h>
+
+using namespace brume;
+
+namespace {
+
+struct Threads {
+  explicit Threads(int n) : before(num_threads()) { set_num_threads(n); }
+  ~Threads() { set_num_threads(before); }
+  int before;
+};
+
+}  // namespace
+
+TEST_CASE("every chunk runs once, for any number of threads") {
+  for (int threads : {1, 2, 3, 7}) {
+    const Threads guard(threads);
+    for (int64_t chunks : {1, 2, 5, 1000}) {
+      std::vector<std::atomic<int>> runs(static_cast<size_t>(chunks));
+      cpu::parallel_chunks(chunks, [&](int64_t c) { ++runs[static_cast<size_t>(c)]; });
+      for (auto& n : runs) CHECK(n == 1);
+    }
+  }
+}
+
+TEST_CASE("chunk boundaries depend on the problem, not on the number of threads") {
+  std::vector<std::vector<int64_t>> bounds;
+  for (int threads : {1, 2, 5}) {
+    const Threads guard(threads);
+    std::vector<int64_t> ends(11, -1);
+    cpu::parallel_for(
+        103, 10, [&](int64_t begin, int64_t end) { ends[static_cast<size_t>(begin / 10)] = end; });
+    bounds.push_back(ends);
+  }
+  CHECK(bounds[0] == bounds[1]);
+  CHECK(bounds[0] == bounds[2]);
+  CHECK(bounds[0].back() == 103);
+}
+
+TEST_CASE("nested loops run inline") {
+  const Threads guard(3);
+  std::atomic<int> count = 0;
+  cpu::parallel_chunks(4, [&](int64_t) { cpu::parallel_chunks(5, [&](int64_t) { ++count; }); });
+  CHECK(count == 20);
+}
+
+TEST_CASE("an exception in a chunk reaches the caller after the others have ended") {
+  for (int threads : {1, 3}) {
+    const Threads guard(threads);
+    std::atomic<int> ended = 0;
+    CHECK_THROWS_AS(cpu::parallel_chunks(50,
+                                         [&](int64_t c) {
+                                           if (c == 49) throw std::runtime_error("chunk");
+                                           ++ended;
+                                         }),
+                    std::runtime_error);
+    CHECK(ended == 49);
+    cpu::parallel_chunks(4, [&](int64_t) { ++ended; });  // the pool is usable again
+    CHECK(ended == 53);
+  }
+}
+
+TEST_CASE("several user threads share one pool") {
+  const Threads guard(2);
+  std::vector<std::thread> users;
+  std::atomic<int64_t> total = 0;
+  for (int u = 0; u < 4; ++u)
+    users.emplace_back([&] {
+      for (int round = 0; round < 200; ++round)
+        cpu::parallel_for(1000, 100, [&](int64_t begin, int64_t end) { total += end - begin; });
+    });
+  for (auto& user : users) user.join();
+  CHECK(total == 4 * 200 * 1000);
+}
+
+TEST_CASE("the number of threads is at least one") {
+  CHECK_THROWS_AS(set_num_threads(0), ShapeError);
+}
