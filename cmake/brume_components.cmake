@@ -27,15 +27,16 @@ endforeach()
 # unroll by hand, so -O3 costs a third more compile time and gains nothing.
 add_library(brume_own_flags INTERFACE)
 target_compile_options(brume_own_flags INTERFACE $<$<CONFIG:Release>:-O2>)
-target_compile_options(brume_own_flags INTERFACE
-  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Werror)
+set(cxx_warnings -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Werror)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # Passing vectors wider than the baseline between inlined functions is what simd.h does.
-  target_compile_options(brume_own_flags INTERFACE -Wno-psabi)
+  list(APPEND cxx_warnings -Wno-psabi)
 endif()
+target_compile_options(brume_own_flags INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:${cxx_warnings}>")
 
 if(BRUME_SANITIZE)
-  add_compile_options(-fsanitize=${BRUME_SANITIZE} -fno-omit-frame-pointer -g1)
+  set(sanitize -fsanitize=${BRUME_SANITIZE} -fno-omit-frame-pointer -g1)
+  add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:${sanitize}>")
   add_link_options(-fsanitize=${BRUME_SANITIZE})
   add_compile_definitions(BRUME_SANITIZE)
 endif()

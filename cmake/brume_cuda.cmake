@@ -1,8 +1,59 @@
-# BRUME_CUDA = OFF | ON | EMULATED: where the CUDA backend comes from.
+# BRUME_CUDA: where the CUDA backend comes from.
+#   OFF       none; core/backend.cpp says so
+#   ON        nvcc compiles cuda/kernels/*.cu
+#   EMULATED  the C++ compiler compiles the same files against cuda/emu, which runs them on the CPU
+# Its objects become part of core's archive: core calls cuda_backend() and the linker finds it there,
+# so there is neither a registration nor a cycle between libraries.
+
+if(BRUME_CUDA STREQUAL "ON")
+  include(CheckLanguage)
+  check_language(CUDA)
+  if(NOT CMAKE_CUDA_COMPILER)
+    message(FATAL_ERROR "brume: BRUME_CUDA=ON needs nvcc (CUDA 12.2 or later), and none was found. "
+      "Put it on PATH or set CMAKE_CUDA_COMPILER; without it use BRUME_CUDA=EMULATED or OFF")
+  endif()
+  # Machine code for Hopper, PTX for every GPU from Ampere on.
+  set(CMAKE_CUDA_ARCHITECTURES "90a-real;80-virtual" CACHE STRING "GPUs to compile for")
+  enable_language(CUDA)
+  if(CMAKE_CUDA_COMPILER_VERSION VERSION_LESS 12.2)
+    message(FATAL_ERROR "brume: BRUME_CUDA=ON needs CUDA 12.2 or later (C++20 in device code), "
+      "but ${CMAKE_CUDA_COMPILER} is ${CMAKE_CUDA_COMPILER_VERSION}")
+  endif()
+elseif(BRUME_CUDA STREQUAL "EMULATED")
+  if(BRUME_SANITIZE MATCHES "thread")
+    message(FATAL_ERROR "brume: the emulator's fibers confuse the thread sanitizer; "
+      "use BRUME_SANITIZE=address,undefined, or BRUME_CUDA=OFF")
+  endif()
+elseif(NOT BRUME_CUDA STREQUAL "OFF")
+  message(FATAL_ERROR "brume: BRUME_CUDA must be OFF, ON or EMULATED, not ${BRUME_CUDA}")
+endif()
 
 function(brume_cuda_backend)
   if(BRUME_CUDA STREQUAL "OFF")
     return()
   endif()
-  message(FATAL_ERROR "brume: BRUME_CUDA=${BRUME_CUDA} is not built yet")
+  set(cuda ${PROJECT_SOURCE_DIR}/cuda)
+  file(GLOB host CONFIGURE_DEPENDS ${cuda}/*.cpp)
+  file(GLOB kernels CONFIGURE_DEPENDS ${cuda}/kernels/*.cu)
+  add_library(brume_cuda OBJECT ${host} ${kernels})
+  set_target_properties(brume_cuda PROPERTIES POSITION_INDEPENDENT_CODE ON)
+  target_include_directories(brume_cuda PRIVATE ${BRUME_INCLUDE_DIR})
+  target_link_libraries(brume_cuda PRIVATE brume_own_flags)
+  target_sources(brume_core PRIVATE $<TARGET_OBJECTS:brume_cuda>)
+  target_compile_definitions(brume_core PRIVATE BRUME_CUDA)
+  if(BRUME_CUDA STREQUAL "ON")
+    find_package(CUDAToolkit REQUIRED)
+    target_compile_features(brume_cuda PRIVATE cxx_std_20 cuda_std_20)
+    target_compile_options(brume_cuda PRIVATE "$<$<COMPILE_LANGUAGE:CUDA>:\
+--expt-relaxed-constexpr;-lineinfo;-Werror=all-warnings;-Xcompiler=-Wall,-Wextra>")
+    target_include_directories(brume_cuda SYSTEM PRIVATE ${CUDAToolkit_INCLUDE_DIRS})
+    target_link_libraries(brume_core PUBLIC CUDA::cudart_static)
+  else()
+    file(GLOB emulator CONFIGURE_DEPENDS ${cuda}/emu/*.cpp)
+    target_sources(brume_cuda PRIVATE ${emulator})
+    target_compile_features(brume_cuda PRIVATE cxx_std_20)
+    set_source_files_properties(${kernels} PROPERTIES LANGUAGE CXX COMPILE_OPTIONS "-x;c++")
+    # <cuda_runtime.h> is the emulator's, whatever toolkit the machine has.
+    target_include_directories(brume_cuda BEFORE PRIVATE ${cuda}/emu)
+  endif()
 endfunction()

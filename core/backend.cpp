@@ -17,12 +17,8 @@ const Backend cpu_backend{.name = "cpu",
                           .random = cpu_random,
                           .optim = cpu_optim};
 
-#ifdef BRUME_CUDA
-// Defined by the cuda component, which links back to core. Null, with the reason, where the machine
-// has no usable GPU.
-const Backend* cuda_backend(std::string* reason);
-#else
-static const Backend* cuda_backend(std::string* reason) {
+#ifndef BRUME_CUDA
+const Backend* cuda_backend(std::string* reason) {
   *reason = "this build has no CUDA backend; configure with -DBRUME_CUDA=ON";
   return nullptr;
 }

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 #include <brume/core/device.h>
 #include <brume/core/kernels/attention.h>
@@ -49,6 +50,11 @@ struct Backend {
 const Backend& backend(DeviceType type);
 /// Whether backend(type) would succeed.
 bool has_backend(DeviceType type);
+
+/// Null, with the reason, where this build or this machine has no usable GPU. One file of a build
+/// defines it, so the linker decides and nothing registers itself: cuda/backend.cpp, whose objects
+/// are part of core's archive, or core/backend.cpp when BRUME_CUDA is OFF.
+const Backend* cuda_backend(std::string* reason);
 
 /// Bytes of a device's pool. reset_peak starts a new `peak`; trim gives cached blocks back.
 MemoryStats memory_stats(DeviceType type = DeviceType::cpu);

@@ -29,16 +29,18 @@ constexpr const char* name(DType t) {
 inline std::string to_string(DType t) { return name(t); }
 constexpr bool is_floating(DType t) { return static_cast<int>(t) <= static_cast<int>(DType::f16); }
 
+// The half types are constexpr throughout: that is what lets CUDA kernels use them too.
+
 /// Upper half of an f32; conversion rounds to nearest even, NaN stays NaN.
 struct bf16 {
   uint16_t bits = 0;
   bf16() = default;
-  explicit bf16(float x) {
+  constexpr explicit bf16(float x) {
     const auto u = std::bit_cast<uint32_t>(x);
     const bool nan = (u & 0x7fffffffU) > 0x7f800000U;
     bits = static_cast<uint16_t>(nan ? (u >> 16) | 0x40U : (u + 0x7fffU + ((u >> 16) & 1U)) >> 16);
   }
-  explicit operator float() const {
+  constexpr explicit operator float() const {
     return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
   }
 };
@@ -47,10 +49,10 @@ struct bf16 {
 struct f16 {
   uint16_t bits = 0;
   f16() = default;
-  explicit f16(float x) {
+  constexpr explicit f16(float x) {
     const auto u = std::bit_cast<uint32_t>(x);
     const uint32_t sign = (u >> 16) & 0x8000U, mag = u & 0x7fffffffU;
-    uint32_t out;
+    uint32_t out = 0;
     if (mag > 0x7f800000U) {
       out = 0x7e00U | ((mag >> 13) & 0x3ffU);
     } else if (mag >= 0x477ff000U) {  // rounds beyond the largest finite f16
@@ -62,7 +64,7 @@ struct f16 {
     }
     bits = static_cast<uint16_t>(sign | out);
   }
-  explicit operator float() const {
+  constexpr explicit operator float() const {
     const uint32_t sign = static_cast<uint32_t>(bits & 0x8000U) << 16, mag = bits & 0x7fffU;
     if (mag >= 0x7c00U) return std::bit_cast<float>(sign | 0x7f800000U | ((mag & 0x3ffU) << 13));
     if (mag >= 0x0400U) return std::bit_cast<float>(sign | ((mag << 13) + 0x38000000U));

@@ -16,23 +16,31 @@ struct KernelName {
   }
 };
 
-template <KernelName name, class Signature>
-struct Kernel;
+// The call, apart from the name: nvcc's front end cannot match a partial specialisation over a
+// template argument that is a string.
+template <class Signature>
+class KernelCall;
 
-template <KernelName kName, class R, class... A>
-struct Kernel<kName, R(A...)> {
-  R (*function)(A...) = nullptr;
-
-  constexpr Kernel() = default;
-  constexpr Kernel(R (*f)(A...)) : function(f) {}
-
-  static constexpr const char* name() { return kName.text; }
-  explicit operator bool() const { return function != nullptr; }
+template <class R, class... A>
+class KernelCall<R(A...)> {
+ public:
+  constexpr KernelCall(const char* name, R (*function)(A...)) : name_(name), function_(function) {}
+  explicit operator bool() const { return function_ != nullptr; }
   R operator()(A... args) const {
-    check<DeviceError>(function != nullptr, kName.text,
+    check<DeviceError>(function_ != nullptr, name_,
                        ": no kernel on this device; move the tensors to the CPU");
-    return function(static_cast<A>(args)...);
+    return function_(static_cast<A>(args)...);
   }
+
+ private:
+  const char* name_;
+  R (*function_)(A...);
+};
+
+template <KernelName kName, class Signature>
+struct Kernel : KernelCall<Signature> {
+  constexpr Kernel(Signature* function = nullptr) : KernelCall<Signature>(kName.text, function) {}
+  static constexpr const char* name() { return kName.text; }
 };
 
 }  // namespace brume
