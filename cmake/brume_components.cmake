@@ -87,7 +87,8 @@ function(brume_component name)
   target_include_directories(brume_${name} PUBLIC
     $<BUILD_INTERFACE:${BRUME_INCLUDE_DIR}> $<INSTALL_INTERFACE:include>)
   target_link_libraries(brume_${name} PRIVATE $<BUILD_INTERFACE:brume_own_flags>)
-  target_include_directories(brume_${name} SYSTEM PRIVATE ${BRUME_JSON_INCLUDE_DIR})
+  target_include_directories(brume_${name} SYSTEM PUBLIC
+    $<BUILD_INTERFACE:${BRUME_JSON_INCLUDE_DIR}>)  # core/json.h names the type
   foreach(needed ${ARGN})
     target_link_libraries(brume_${name} PUBLIC brume_${needed})
   endforeach()

@@ -1,0 +1,43 @@
+#pragma once
+// A file that appears whole or not at all.
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <brume/core/io/fs.h>
+
+namespace brume::io {
+
+/// Collects bytes in a temporary file beside `path`; commit() puts it in place of `path`, so that a
+/// reader, a crash or a full disk at any moment leaves the old bytes or the new ones. Without
+/// commit() the temporary goes and `path` is untouched.
+/// @throws IoError from every function
+class AtomicFile {
+ public:
+  explicit AtomicFile(const std::string& path);
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+  ~AtomicFile();
+
+  void write(std::span<const std::byte> bytes);
+  void write(std::string_view text);
+  void commit();
+
+ private:
+  void flush();
+  std::string path_;
+  File temporary_;
+  std::vector<std::byte> buffer_;  // many small writes become few
+  bool renamed_ = false;
+};
+
+/// Writes a whole file through AtomicFile.
+void write_file(const std::string& path, std::string_view bytes);
+
+/// Removes what AtomicFiles of killed processes left in `folder`. Call it only while nothing else
+/// writes there (holding the folder's LockFile).
+void remove_temporaries(const std::string& folder);
+
+}  // namespace brume::io
