@@ -1,0 +1,245 @@
+#pragma once
+// Vec<T, N>: N numbers that are computed with at once. Over compiler vector extensions, so one text
+// serves every instruction set; N = 1 is a plain number, which is what a GPU thread holds.
+//
+// Each operation is one expression: a * b + c inside fma() becomes one instruction where the target
+// has it, and two otherwise.
+
+#include <cstdint>
+
+#include <brume/core/math/target.h>
+
+namespace brume::math::inline BRUME_ISA {
+
+// The compiler's vector types, named one by one: GCC 12 drops a vector_size that depends on a
+// template parameter of the same class.
+template <class T, int N>
+struct NativeVector;
+template <class T>
+struct NativeVector<T, 1> {
+  using type = T;
+};
+#ifndef __CUDACC__
+#define BRUME_NATIVE_VECTOR(T, N)                               \
+  template <>                                                   \
+  struct NativeVector<T, N> {                                   \
+    typedef T type __attribute__((vector_size(N * sizeof(T)))); \
+  };
+BRUME_NATIVE_VECTOR(float, 4)
+BRUME_NATIVE_VECTOR(float, 8)
+BRUME_NATIVE_VECTOR(float, 16)
+BRUME_NATIVE_VECTOR(double, 2)
+BRUME_NATIVE_VECTOR(double, 4)
+BRUME_NATIVE_VECTOR(double, 8)
+BRUME_NATIVE_VECTOR(int32_t, 4)
+BRUME_NATIVE_VECTOR(int32_t, 8)
+BRUME_NATIVE_VECTOR(int32_t, 16)
+BRUME_NATIVE_VECTOR(int64_t, 2)
+BRUME_NATIVE_VECTOR(int64_t, 4)
+BRUME_NATIVE_VECTOR(int64_t, 8)
+BRUME_NATIVE_VECTOR(uint16_t, 4)
+BRUME_NATIVE_VECTOR(uint16_t, 8)
+BRUME_NATIVE_VECTOR(uint16_t, 16)
+#undef BRUME_NATIVE_VECTOR
+#endif
+
+template <class To, class From>
+BRUME_HD To bit_copy(const From& from) {
+  static_assert(sizeof(To) == sizeof(From));
+  To to;
+  __builtin_memcpy(&to, &from, sizeof to);
+  return to;
+}
+
+/// The answer to a comparison of Vec<T, N>: one truth value per lane.
+template <class T, int N>
+struct Mask {
+  using Native = decltype(typename NativeVector<T, N>::type{} <
+                          typename NativeVector<T, N>::type{});
+  Native m;
+
+  friend BRUME_HD Mask operator&(Mask a, Mask b) { return {static_cast<Native>(a.m & b.m)}; }
+  friend BRUME_HD Mask operator|(Mask a, Mask b) { return {static_cast<Native>(a.m | b.m)}; }
+  friend BRUME_HD Mask operator!(Mask a) {
+    if constexpr (N == 1)
+      return {!a.m};
+    else
+      return {~a.m};
+  }
+  /// Whether it holds in some lane.
+  friend BRUME_HD bool any(Mask a) {
+    if constexpr (N == 1) {
+      return a.m;
+    } else {
+      constexpr int kWords = static_cast<int>(sizeof(Native) / 8);
+      int64_t words[kWords], all = 0;
+      __builtin_memcpy(words, &a.m, sizeof words);
+#pragma GCC unroll 8
+      for (int i = 0; i < kWords; ++i) all |= words[i];
+      return all != 0;
+    }
+  }
+};
+
+template <class T, int N>
+struct Vec {
+  using Element = T;
+  using Native = typename NativeVector<T, N>::type;
+  static constexpr int kLanes = N;
+  Native v;
+
+  Vec() = default;
+  BRUME_HD explicit Vec(Native native) requires(N > 1) : v(native) {}
+  // Subtracting zero keeps the sign of a zero; compilers make it one broadcast.
+  BRUME_HD explicit Vec(T x) : v(x - Native{}) {}
+  template <class S>
+  requires(__is_same(S, int) || __is_same(S, double)) BRUME_HD explicit Vec(S x)
+      : Vec(static_cast<T>(x)) {}
+
+  static BRUME_HD Vec load(const T* from) {
+    Vec x;
+    __builtin_memcpy(&x.v, from, sizeof x.v);
+    return x;
+  }
+  BRUME_HD void store(T* to) const { __builtin_memcpy(to, &v, sizeof v); }
+  /// The first n lanes from memory, zeros behind; nothing else is read.
+  static BRUME_HD Vec load_padded(const T* from, int n) {
+    T lanes[N] = {};
+    __builtin_memcpy(lanes, from, sizeof(T) * static_cast<unsigned>(n));
+    return load(lanes);
+  }
+  BRUME_HD void store_padded(T* to, int n) const {
+    T lanes[N];
+    store(lanes);
+    __builtin_memcpy(to, lanes, sizeof(T) * static_cast<unsigned>(n));
+  }
+
+  friend BRUME_HD Vec operator-(Vec a) { return make(-a.v); }
+  friend BRUME_HD Vec operator+(Vec a, Vec b) { return make(a.v + b.v); }
+  friend BRUME_HD Vec operator-(Vec a, Vec b) { return make(a.v - b.v); }
+  friend BRUME_HD Vec operator*(Vec a, Vec b) { return make(a.v * b.v); }
+  friend BRUME_HD Vec operator/(Vec a, Vec b) { return make(a.v / b.v); }
+  // A number beside a vector is every lane.
+  friend BRUME_HD Vec operator+(Vec a, double b) { return a + Vec(b); }
+  friend BRUME_HD Vec operator+(double a, Vec b) { return Vec(a) + b; }
+  friend BRUME_HD Vec operator-(Vec a, double b) { return a - Vec(b); }
+  friend BRUME_HD Vec operator-(double a, Vec b) { return Vec(a) - b; }
+  friend BRUME_HD Vec operator*(Vec a, double b) { return a * Vec(b); }
+  friend BRUME_HD Vec operator*(double a, Vec b) { return Vec(a) * b; }
+  friend BRUME_HD Vec operator/(Vec a, double b) { return a / Vec(b); }
+  friend BRUME_HD Vec operator/(double a, Vec b) { return Vec(a) / b; }
+
+  friend BRUME_HD Vec operator&(Vec a, Vec b) { return make(a.v & b.v); }
+  friend BRUME_HD Vec operator|(Vec a, Vec b) { return make(a.v | b.v); }
+  friend BRUME_HD Vec operator^(Vec a, Vec b) { return make(a.v ^ b.v); }
+  friend BRUME_HD Vec operator<<(Vec a, int n) { return make(a.v << n); }
+  friend BRUME_HD Vec operator>>(Vec a, int n) { return make(a.v >> n); }
+
+  friend BRUME_HD Mask<T, N> operator<(Vec a, Vec b) { return {a.v < b.v}; }
+  friend BRUME_HD Mask<T, N> operator<=(Vec a, Vec b) { return {a.v <= b.v}; }
+  friend BRUME_HD Mask<T, N> operator>(Vec a, Vec b) { return {a.v > b.v}; }
+  friend BRUME_HD Mask<T, N> operator>=(Vec a, Vec b) { return {a.v >= b.v}; }
+  friend BRUME_HD Mask<T, N> operator==(Vec a, Vec b) { return {a.v == b.v}; }
+  friend BRUME_HD Mask<T, N> operator!=(Vec a, Vec b) { return {a.v != b.v}; }
+  friend BRUME_HD Mask<T, N> operator<(Vec a, double b) { return a < Vec(b); }
+  friend BRUME_HD Mask<T, N> operator<=(Vec a, double b) { return a <= Vec(b); }
+  friend BRUME_HD Mask<T, N> operator>(Vec a, double b) { return a > Vec(b); }
+  friend BRUME_HD Mask<T, N> operator>=(Vec a, double b) { return a >= Vec(b); }
+  friend BRUME_HD Mask<T, N> operator==(Vec a, double b) { return a == Vec(b); }
+  friend BRUME_HD Mask<T, N> operator!=(Vec a, double b) { return a != Vec(b); }
+
+  /// a where the mask holds, else b.
+  friend BRUME_HD Vec select(Mask<T, N> m, Vec a, Vec b) { return make(m.m ? a.v : b.v); }
+  /// a * b + c
+  friend BRUME_HD Vec fma(Vec a, Vec b, Vec c) { return make(a.v * b.v + c.v); }
+  /// The second operand where one is NaN, as the instruction does it.
+  friend BRUME_HD Vec min(Vec a, Vec b) { return make(a.v < b.v ? a.v : b.v); }
+  friend BRUME_HD Vec max(Vec a, Vec b) { return make(a.v > b.v ? a.v : b.v); }
+  friend BRUME_HD Vec sqrt(Vec a) {
+    return per_lane(a, [](T x) {
+      if constexpr (sizeof(T) == 4)
+        return __builtin_sqrtf(x);
+      else
+        return __builtin_sqrt(x);
+    });
+  }
+
+  BRUME_HD T operator[](int lane) const {
+    T lanes[N];
+    store(lanes);
+    return lanes[lane];
+  }
+
+ private:
+  static BRUME_HD Vec make(Native native) {
+    Vec x;
+    x.v = native;
+    return x;
+  }
+};
+
+/// The widest vector of this target.
+template <class T>
+using Wide = Vec<T, BRUME_VECTOR_BYTES / static_cast<int>(sizeof(T))>;
+
+/// f of each lane by itself.
+template <class T, int N, class F, class... More>
+BRUME_HD Vec<T, N> per_lane(Vec<T, N> x, F f, More... more) {
+  if constexpr (N == 1) {
+    return Vec<T, N>(f(x.v, more.v...));
+  } else {
+    Vec<T, N> y;
+#pragma GCC unroll 16
+    for (int i = 0; i < N; ++i) y.v[i] = f(x.v[i], more.v[i]...);
+    return y;
+  }
+}
+
+/// The value of each lane, rounded towards zero if U is an integer.
+template <class U, class T, int N>
+BRUME_HD Vec<U, N> convert(Vec<T, N> x) {
+  Vec<U, N> y;
+  if constexpr (N == 1) {
+    y.v = static_cast<U>(x.v);
+  } else {
+#ifndef __CUDACC__
+    y.v = __builtin_convertvector(x.v, typename Vec<U, N>::Native);
+#endif
+  }
+  return y;
+}
+
+/// The same bits as lanes of another type of that size.
+template <class U, class T, int N>
+BRUME_HD Vec<U, N> bits_as(Vec<T, N> x) {
+  Vec<U, N> y;
+  y.v = bit_copy<typename Vec<U, N>::Native>(x.v);
+  return y;
+}
+
+/// Lanes folded pairwise, halves first: the same order always.
+template <class T, int N, class F>
+BRUME_HD T fold(Vec<T, N> x, F f) {
+  if constexpr (N == 1) {
+    return x.v;
+  } else if constexpr (sizeof x > 16) {
+    Vec<T, N / 2> half[2];
+    __builtin_memcpy(half, &x.v, sizeof half);
+    return fold(f(half[0], half[1]), f);
+  } else if constexpr (N == 4) {
+    using One = Vec<T, 1>;
+    return f(f(One(x.v[0]), One(x.v[2])), f(One(x.v[1]), One(x.v[3]))).v;
+  } else {
+    return f(Vec<T, 1>(x.v[0]), Vec<T, 1>(x.v[1])).v;
+  }
+}
+template <class T, int N>
+BRUME_HD T sum(Vec<T, N> x) {
+  return fold(x, [](auto a, auto b) { return a + b; });
+}
+template <class T, int N>
+BRUME_HD T largest(Vec<T, N> x) {
+  return fold(x, [](auto a, auto b) { return max(a, b); });
+}
+
+}  // namespace brume::math::inline BRUME_ISA
