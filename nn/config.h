@@ -1,0 +1,191 @@
+#pragma once
+// Constructor arguments as data. A config is a plain struct with one method,
+//
+//   template <class V> void fields(V& v) { v("in_features", in_features, required);
+//                                          v("bias", bias); }
+//
+// from which JSON, printing, comparison and copying follow. Members are bool, int64_t, double,
+// std::string, enums with names, Ref<Module>, other configs, and std::optional, std::vector and
+// OneOrMany of these; each has a default initialiser (at least {}), so that designated initialisers
+// may leave it out.
+
+#include <concepts>
+#include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <brume/nn/ref.h>
+
+namespace brume::nn {
+
+class Module;
+
+/// Marks a field that JSON must contain.
+struct Required {};
+inline constexpr Required required{};
+
+/// One number for all, or a list with one for each: what the reference writes as 3 or [3, 5].
+template <class T>
+class OneOrMany {
+ public:
+  OneOrMany(T one) : values_{std::move(one)} {}
+  OneOrMany(std::initializer_list<T> many) : values_(many), many_(true) {}
+  OneOrMany(std::vector<T> many) : values_(std::move(many)), many_(true) {}
+
+  bool is_list() const { return many_; }
+  const std::vector<T>& values() const { return values_; }
+  /// `count` values. @throws ShapeError naming `who` if it is a list of another length
+  std::vector<T> expand(size_t count, std::string_view who) const {
+    if (!many_) return std::vector<T>(count, values_[0]);
+    check(values_.size() == count, who, ": takes one value or ", count, ", got ", values_.size());
+    return values_;
+  }
+
+ private:
+  std::vector<T> values_;
+  bool many_ = false;
+};
+
+class Fields;
+
+template <class C>
+concept HasFields = std::copyable<C> && requires(C& c, Fields& v) {
+  c.fields(v);
+};
+
+/// Names of an enum's values 0, 1, ...; found beside the enum: `names_of(Fruit)`.
+using Names = std::span<const char* const>;
+template <class E>
+concept NamedEnum = std::is_enum_v<E> && requires(E e) {
+  { names_of(e) } -> std::convertible_to<Names>;
+};
+
+/// A walk over the fields of a config. What happens at each is decided by a subclass; without one
+/// every value stays as it is.
+class Fields {
+ public:
+  virtual ~Fields() = default;
+
+  template <class T>
+  void operator()(const char* key, T& member) {
+    field(key, false, member);
+  }
+  template <class T>
+  void operator()(const char* key, T& member, Required) {
+    field(key, true, member);
+  }
+  /// Arguments of the reference that steer its runtime only: accepted in JSON and dropped.
+  virtual void ignored(std::initializer_list<const char*> /*keys*/) {}
+
+  /// Visits a value that is no field of its own: the whole config.
+  template <class T>
+  void value(T& x) {
+    if constexpr (NamedEnum<T>) {
+      int index = static_cast<int>(x);
+      choice(index, names_of(x));
+      x = static_cast<T>(index);
+    } else if constexpr (HasFields<T>) {
+      begin_object();
+      x.fields(*this);
+      end_object();
+    } else {
+      scalar(x);
+    }
+  }
+  template <class T>
+  void value(std::optional<T>& x) {
+    if (!present(x.has_value())) {
+      x.reset();
+    } else {
+      if (!x) x.emplace();
+      value(*x);
+    }
+  }
+  template <class T>
+  void value(std::vector<T>& x) {
+    x.resize(begin_list(x.size()));
+    for (size_t i = 0; i < x.size(); ++i) {
+      begin_item(i);
+      value(x[i]);
+      end_item();
+    }
+    end_list();
+  }
+  template <class T>
+  void value(OneOrMany<T>& x) {
+    std::vector<T> values = x.values();
+    if (is_list(x.is_list())) {
+      value(values);
+      x = OneOrMany<T>(std::move(values));
+    } else {
+      T one = values.empty() ? T{} : std::move(values[0]);
+      value(one);
+      x = OneOrMany<T>(std::move(one));
+    }
+  }
+
+ protected:
+  virtual bool begin_field(const char* /*key*/, bool /*required*/) { return true; }
+  virtual void end_field() {}
+  virtual void begin_object() {}
+  virtual void end_object() {}
+  virtual size_t begin_list(size_t size) { return size; }
+  virtual void begin_item(size_t /*index*/) {}
+  virtual void end_item() {}
+  virtual void end_list() {}
+  virtual bool is_list(bool now) { return now; }
+  virtual bool present(bool now) { return now; }
+  virtual void scalar(bool& /*x*/) {}
+  virtual void scalar(int64_t& /*x*/) {}
+  virtual void scalar(double& /*x*/) {}
+  virtual void scalar(std::string& /*x*/) {}
+  virtual void scalar(Ref<Module>& /*x*/) {}
+  virtual void choice(int& /*index*/, Names /*names*/) {}
+
+ private:
+  template <class T>
+  void field(const char* key, bool is_required, T& member) {
+    if (!begin_field(key, is_required)) return;
+    value(member);
+    end_field();
+  }
+};
+
+/// Shows `visit` a walk that reads a JSON object; fields that it lacks keep their value. `who`
+/// begins every message.
+/// @throws FormatError on an unknown key (the nearest known one is suggested), a missing required
+///         one, a value of another type, a module argument whose class is not known
+void read_config(std::string_view json, const std::string& who,
+                 const std::function<void(Fields&)>& visit);
+/// JSON text of every field that `visit` shows to the walk, in order, on one line or indented. A
+/// number that is not finite becomes {"float": "inf"}, a module {"module": class, "args": {...}}.
+std::string write_config(const std::function<void(Fields&)>& visit, int indent = -1);
+
+template <HasFields C>
+std::string config_to_json(const C& config, int indent = -1) {
+  return write_config([copy = config](Fields& v) mutable { v.value(copy); }, indent);
+}
+template <HasFields C>
+C config_from_json(std::string_view text, const std::string& who = "config") {
+  C config;
+  read_config(text, who, [&](Fields& v) { v.value(config); });
+  return config;
+}
+template <HasFields C>
+std::string to_string(const C& config) {
+  return config_to_json(config);
+}
+/// Whether all fields are equal.
+template <HasFields C>
+bool same_config(const C& a, const C& b) {
+  return config_to_json(a) == config_to_json(b);
+}
+
+}  // namespace brume::nn

@@ -1,0 +1,256 @@
+#include <brume/nn/module.h>
+
+#include <unordered_set>
+
+#include <brume/autograd/node.h>
+#include <brume/nn/registry.h>
+
+#if __has_include(<cxxabi.h>)
+#include <cxxabi.h>
+#endif
+
+namespace brume::nn {
+namespace {
+
+constexpr size_t kMaxDepth = 64;
+
+std::string join(const std::string& path, const std::string& name) {
+  return path.empty() ? name : path + "." + name;
+}
+
+// "brume::nn::Linear" -> "Linear"
+std::string unqualified_name(const std::type_info& type) {
+  std::string name = type.name();
+#if __has_include(<cxxabi.h>)
+  int status = 0;
+  if (char* readable = abi::__cxa_demangle(type.name(), nullptr, nullptr, &status)) {
+    name = readable;
+    std::free(readable);
+  }
+#endif
+  const size_t colon = name.substr(0, name.find('<')).rfind(':');
+  return colon == std::string::npos ? name : name.substr(colon + 1);
+}
+
+// Whether `text` matches a pattern in which '*' stands for any text.
+bool matches(std::string_view pattern, std::string_view text) {
+  size_t p = 0, t = 0, star = std::string_view::npos, star_text = 0;
+  while (t < text.size()) {
+    if (p < pattern.size() && pattern[p] == '*') {
+      star = p++;
+      star_text = t;
+    } else if (p < pattern.size() && pattern[p] == text[t]) {
+      ++p, ++t;
+    } else if (star != std::string_view::npos) {
+      p = star + 1;
+      t = ++star_text;
+    } else {
+      return false;
+    }
+  }
+  while (p < pattern.size() && pattern[p] == '*') ++p;
+  return p == pattern.size();
+}
+
+// Makes every holder of `x` see the memory of `y`.
+void replace_memory(const Tensor& x, const Tensor& y) {
+  TensorImpl& impl = x.impl();
+  const TensorImpl& from = y.impl();
+  impl.storage = from.storage;
+  impl.dtype = from.dtype;
+  impl.offset = from.offset;
+  impl.strides = from.strides;
+}
+
+// Walks over the arguments of a module and replaces modules among them by clones.
+class CloneModules final : public Fields {
+  void scalar(Ref<Module>& x) override {
+    if (x) x = clone_module(*x);
+  }
+};
+
+}  // namespace
+
+Module::~Module() = default;
+
+std::vector<Module::Named> Module::modules() const {
+  struct Pending {
+    std::string path;
+    Module* module;
+    size_t depth;
+  };
+  std::vector<Named> all;
+  std::vector<Pending> stack{{"", const_cast<Module*>(this), 0}};
+  while (!stack.empty()) {
+    const Pending top = std::move(stack.back());
+    stack.pop_back();
+    check<Error>(top.depth <= kMaxDepth, class_name(), ": modules are nested deeper than ",
+                 kMaxDepth, " at '", top.path, "'; does one contain itself?");
+    all.push_back({top.path, top.module});
+    const auto& children = top.module->children_;
+    for (auto c = children.rbegin(); c != children.rend(); ++c)
+      stack.push_back({join(top.path, c->name), c->module.get(), top.depth + 1});
+  }
+  return all;
+}
+
+NamedTensors Module::parameters() const {
+  NamedTensors out;
+  std::unordered_set<const TensorImpl*> seen;
+  for (const Named& m : modules())
+    for (const Slot& s : m.module->parameters_)
+      if (seen.insert(s.tensor.handle().get()).second)
+        out.push_back({join(m.path, s.name), s.tensor});
+  return out;
+}
+
+NamedTensors Module::buffers() const {
+  NamedTensors out;
+  std::unordered_set<const TensorImpl*> seen;
+  for (const Named& m : modules())
+    for (const Slot& s : m.module->buffers_)
+      if (seen.insert(s.tensor.handle().get()).second)
+        out.push_back({join(m.path, s.name), s.tensor});
+  return out;
+}
+
+NamedTensors Module::state() const {
+  NamedTensors out;
+  for (const Named& m : modules()) {
+    for (const Slot& s : m.module->parameters_) out.push_back({join(m.path, s.name), s.tensor});
+    for (const Slot& s : m.module->buffers_)
+      if (s.is_persistent) out.push_back({join(m.path, s.name), s.tensor});
+  }
+  return out;
+}
+
+int64_t Module::parameter_count() const {
+  int64_t count = 0;
+  for (const NamedTensor& p : parameters()) count += p.tensor.numel();
+  return count;
+}
+
+void Module::train(bool on) {
+  for (const Named& m : modules()) m.module->training_ = on;
+}
+
+template <class F>
+void Module::convert_all(F&& f) {
+  // All conversions first: if memory runs out the module is as it was.
+  NamedTensors tensors = parameters();
+  for (NamedTensor& b : buffers()) tensors.push_back(std::move(b));
+  std::vector<Tensor> converted;
+  for (const NamedTensor& t : tensors) converted.push_back(f(t.tensor));
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    if (converted[i].handle() == tensors[i].tensor.handle()) continue;
+    set_grad(tensors[i].tensor, {});
+    replace_memory(tensors[i].tensor, converted[i]);
+  }
+}
+
+void Module::to(Device device) {
+  convert_all([&](const Tensor& x) { return transfer(x, device); });
+}
+
+void Module::to(DType dtype) {
+  check<DTypeError>(is_floating(dtype), class_name(), ": to() wants a floating dtype, got ", dtype);
+  convert_all([&](const Tensor& x) { return is_floating(x.dtype()) ? convert(x, dtype) : x; });
+}
+
+int64_t Module::set_frozen(std::string_view pattern, bool frozen) {
+  int64_t count = 0;
+  for (const NamedTensor& p : parameters()) {
+    if (!matches(pattern, p.name)) continue;
+    set_requires_grad(p.tensor, !frozen);
+    if (frozen) set_grad(p.tensor, {});
+    ++count;
+  }
+  check<Error>(count > 0, class_name(), ": no parameter's name matches '", pattern, "'");
+  return count;
+}
+
+int64_t Module::freeze(std::string_view pattern) { return set_frozen(pattern, true); }
+int64_t Module::unfreeze(std::string_view pattern) { return set_frozen(pattern, false); }
+
+void Module::set_generator(std::shared_ptr<Generator> rng) {
+  for (const Named& m : modules()) m.module->rng_ = rng;
+}
+
+void Module::seed(uint64_t seed) { set_generator(std::make_shared<Generator>(seed)); }
+
+std::string Module::class_name() const {
+  const std::string name = registered_name(typeid(*this));
+  return name.empty() ? unqualified_name(typeid(*this)) : name;
+}
+
+void Module::visit_config(Fields& v) const {
+  check<Error>(recipe_ != nullptr, class_name(),
+               ": its arguments are not known; give its Config a method fields() and construct it "
+               "with nn::make");
+  recipe_->visit(v);
+}
+
+std::string Module::config_json(int indent) const {
+  return write_config([this](Fields& v) { visit_config(v); }, indent);
+}
+
+void Module::check_name(const std::string& name) const {
+  check<Error>(!name.empty(), class_name(), ": a registered name must not be empty");
+  bool taken = false;
+  for (const Slot& s : parameters_) taken |= s.name == name;
+  for (const Slot& s : buffers_) taken |= s.name == name;
+  for (const Child& c : children_) taken |= c.name == name;
+  check<Error>(!taken, class_name(), ": the name '", name, "' is registered already");
+}
+
+Tensor Module::param(std::string name, const Shape& shape, const Init& init) {
+  check_name(name);
+  Tensor x = detail::new_parameter(shape, init);
+  parameters_.push_back({std::move(name), x, persistent});
+  return x;
+}
+
+Tensor Module::buffer(std::string name, Tensor value, Persistence persistence) {
+  check_name(name);
+  buffers_.push_back({std::move(name), value, persistence});
+  return value;
+}
+
+void Module::add_child(std::string name, Ref<Module> module) {
+  check_name(name);
+  check<Error>(static_cast<bool>(module), class_name(), ": child '", name, "' is an empty Ref");
+  children_.push_back({std::move(name), std::move(module)});
+}
+
+Ref<Module> clone_module(const Module& module) {
+  check<Error>(module.recipe_ != nullptr, module.class_name(),
+               ": cannot be cloned, its arguments are not known; give its Config a method fields() "
+               "and construct it with nn::make");
+  CloneModules edit;
+  const Construction allocate(Construction::Mode::allocate);
+  const Ref<Module> copy = module.recipe_->build(edit);
+
+  const auto from = module.modules(), to = copy->modules();
+  check<Error>(from.size() == to.size(), module.class_name(),
+               ": cannot be cloned, children were added after its construction");
+  const NoGrad no_grad;
+  const auto copy_slots = [&](const std::vector<Module::Slot>& a, std::vector<Module::Slot>& b) {
+    check<Error>(a.size() == b.size(), module.class_name(),
+                 ": cannot be cloned, tensors were registered after its construction");
+    for (size_t i = 0; i < a.size(); ++i) {
+      const Tensor &x = a[i].tensor, &y = b[i].tensor;
+      Tensor value = empty_like(x);
+      copy_(value, x);
+      replace_memory(y, value);
+      if (is_floating(x.dtype())) set_requires_grad(y, requires_grad(x));
+    }
+  };
+  for (size_t m = 0; m < from.size(); ++m) {
+    copy_slots(from[m].module->parameters_, to[m].module->parameters_);
+    copy_slots(from[m].module->buffers_, to[m].module->buffers_);
+    to[m].module->training_ = from[m].module->training_;
+  }
+  return copy;
+}
+
+}  // namespace brume::nn
