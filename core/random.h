@@ -4,8 +4,12 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <utility>
+#include <vector>
 
 namespace brume {
+
+struct RecordedDraw;
 
 /// Seed and offset; every draw is a pure function of (seed, offset, element), so it is the same on
 /// any device and thread count, and a checkpoint of the two integers resumes it.
@@ -14,6 +18,10 @@ class Generator {
   explicit Generator(uint64_t seed = 0) : seed_(seed) {}
   /// The numbers of torch.manual_seed(seed) on the CPU (MT19937, drawn serially).
   static Generator torch_cpu(uint64_t seed);
+
+  /// Serves recorded draws, in order, instead of drawing: see replay.h.
+  explicit Generator(std::shared_ptr<const std::vector<RecordedDraw>> recording)
+      : recording_(std::move(recording)) {}
 
   uint64_t seed() const { return seed_; }
   uint64_t offset() const { return offset_; }
@@ -24,6 +32,8 @@ class Generator {
   Generator for_sample(uint64_t index) const;
 
   bool is_torch() const { return torch_ != nullptr; }
+  /// The draws that it serves (offset() of them are gone), or null.
+  const std::vector<RecordedDraw>* recording() const { return recording_.get(); }
 
   /// Host draws in order, from either engine.
   void fill_uniform(std::span<float> out);
@@ -37,6 +47,7 @@ class Generator {
   struct Torch;
   uint64_t seed_ = 0, offset_ = 0;
   std::shared_ptr<Torch> torch_;
+  std::shared_ptr<const std::vector<RecordedDraw>> recording_;
 };
 
 /// The generator that functions use when none is given; one per thread.
