@@ -1,5 +1,7 @@
 #include <brume/core/tensor.h>
 
+#include <cmath>
+
 #include <doctest/doctest.h>
 
 using namespace brume;
