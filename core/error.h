@@ -74,8 +74,12 @@ void append(std::string& out, const T& value) { out += to_string(value); }
 
 }  // namespace detail
 
-/// Joins its arguments into one string; stands in for <format>, which GCC 12 lacks.
-template <class... T>
+template <class T>
+concept Printable = requires(std::string& out, const T& part) { detail::append(out, part); };
+
+/// Joins its arguments into one string; stands in for <format>, which GCC 12 lacks. (Constrained,
+/// since tensors have a cat of their own.)
+template <Printable... T>
 std::string cat(const T&... parts) {
   std::string out;
   (detail::append(out, parts), ...);
