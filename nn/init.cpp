@@ -4,7 +4,6 @@
 #include <span>
 #include <vector>
 
-#include <brume/autograd/node.h>
 #include <brume/core/cpu/parallel.h>
 
 namespace brume::nn {
@@ -80,7 +79,7 @@ void fill(std::span<T> x, const Init& init, Generator& rng) {
 
 Names names_of(InitMode) {
   static constexpr const char* kNames[] = {"xavier_uniform", "xavier_normal", "kaiming_uniform",
-                                           "kaiming_normal"};
+                                           "kaiming_normal", "fan_in_uniform"};
   return kNames;
 }
 
@@ -103,9 +102,11 @@ Init Init::fan(InitMode mode, int64_t fan_in, int64_t fan_out, double gain) {
     case InitMode::kaiming_uniform:
       return {Init::Law::symmetric, std::sqrt(3 / in), gain};
     case InitMode::kaiming_normal:
+      return {Init::Law::normal, std::sqrt(1 / in), gain};
+    case InitMode::fan_in_uniform:
       break;
   }
-  return {Init::Law::normal, std::sqrt(1 / in), gain};
+  return {Init::Law::uniform, std::sqrt(1 / in), gain};
 }
 
 void initialise(const Tensor& x, const Init& init, Generator& rng) {
@@ -131,19 +132,19 @@ detail::ConstructionDepth::ConstructionDepth() {
 }
 detail::ConstructionDepth::~ConstructionDepth() { --state.depth; }
 
-Tensor detail::new_parameter(const Shape& shape, const Init& init) {
+Tensor detail::initial_tensor(const Shape& shape, const Init& init) {
   const int64_t count = numel(shape);
   check(count <= kMaxParameters - state.parameters, "make: more than ", kMaxParameters,
         " parameters in one model");
   state.parameters += count;
   if (state.mode == Construction::Mode::shapes_only) {
     const Strides none = Dims::filled(shape.rank(), 0);
-    return set_requires_grad(alias(zeros({1}), shape, none));
+    return alias(zeros({1}), shape, none);
   }
   Tensor x = empty(shape);
   if (state.mode == Construction::Mode::initialise)
     initialise(x, init, state.rng ? *state.rng : default_generator());
-  return set_requires_grad(x);
+  return x;
 }
 
 }  // namespace brume::nn

@@ -9,7 +9,14 @@
 
 namespace brume::nn {
 
-enum class InitMode { xavier_uniform, xavier_normal, kaiming_uniform, kaiming_normal };
+/// `fan_in_uniform` is what PyTorch's own layers start from; the reference knows the others.
+enum class InitMode {
+  xavier_uniform,
+  xavier_normal,
+  kaiming_uniform,
+  kaiming_normal,
+  fan_in_uniform
+};
 Names names_of(InitMode);
 
 /// A law for a parameter's first values. What is drawn, and in which order, is the reference's:
@@ -28,7 +35,7 @@ struct Init {
   /// Normal, with values outside [-2, 2] drawn again.
   static Init truncated_normal(double std);
   /// xavier: sqrt(6 / (in + out)) uniform, sqrt(2 / (in + out)) normal; kaiming: sqrt(3 / in)
-  /// uniform, sqrt(1 / in) normal; times `gain`.
+  /// uniform, sqrt(1 / in) normal; fan_in_uniform: 1 / sqrt(in); times `gain`.
   /// @source Glorot and Bengio 2010; He et al. 2015, arXiv:1502.01852
   static Init fan(InitMode mode, int64_t fan_in, int64_t fan_out, double gain = 1);
 };
@@ -61,8 +68,8 @@ inline constexpr int64_t kMaxModules = 100'000;
 
 namespace detail {
 
-/// A parameter as the current Construction wants it. @throws ShapeError beyond kMaxParameters
-Tensor new_parameter(const Shape& shape, const Init& init);
+/// A tensor as the current Construction wants it. @throws ShapeError beyond kMaxParameters
+Tensor initial_tensor(const Shape& shape, const Init& init);
 
 /// Counts what one outermost make() constructs. @throws Error beyond kMaxModules
 class ConstructionDepth {

@@ -3,6 +3,7 @@
 #include <unordered_set>
 
 #include <brume/autograd/node.h>
+#include <brume/autograd/ops/shape.h>
 #include <brume/nn/registry.h>
 
 #if __has_include(<cxxabi.h>)
@@ -70,6 +71,11 @@ class CloneModules final : public Fields {
 };
 
 }  // namespace
+
+Tensor as_dtype(const Tensor& weight, const Tensor& x) {
+  if (!weight.defined() || weight.dtype() == x.dtype()) return weight;
+  return to(weight, x.dtype());
+}
 
 Module::~Module() = default;
 
@@ -205,7 +211,7 @@ void Module::check_name(const std::string& name) const {
 
 Tensor Module::param(std::string name, const Shape& shape, const Init& init) {
   check_name(name);
-  Tensor x = detail::new_parameter(shape, init);
+  Tensor x = set_requires_grad(detail::initial_tensor(shape, init));
   parameters_.push_back({std::move(name), x, persistent});
   return x;
 }
@@ -214,6 +220,10 @@ Tensor Module::buffer(std::string name, Tensor value, Persistence persistence) {
   check_name(name);
   buffers_.push_back({std::move(name), value, persistence});
   return value;
+}
+
+Tensor Module::buffer(std::string name, const Shape& shape, const Init& init) {
+  return buffer(std::move(name), detail::initial_tensor(shape, init));
 }
 
 void Module::add_child(std::string name, Ref<Module> module) {

@@ -31,12 +31,15 @@ using NamedTensors = std::vector<NamedTensor>;
 
 /// How keys of older files read today, relative to the module that says so.
 struct LegacyKeys {
-  std::vector<std::pair<std::string, std::string>> renamed;  // beginning of a key -> new beginning
-  std::vector<std::string> may_miss;  // older files lack them; the module's own value stays
-  std::vector<std::string> dropped;   // beginnings of keys that mean nothing here
+  std::vector<std::pair<std::string, std::string>> renamed{};  // beginning of a key -> new beginning
+  std::vector<std::string> may_miss{};  // older files lack them; the module's own value stays
+  std::vector<std::string> dropped{};   // beginnings of keys that mean nothing here
 };
 
 enum Persistence : bool { transient = false, persistent = true };
+
+/// `weight` in the dtype of the input it meets; itself if they agree or it is undefined.
+Tensor as_dtype(const Tensor& weight, const Tensor& x);
 
 /// Base class of layers and models. A module is held by Ref, is neither copied nor moved, and its
 /// members share their tensors with the lists kept here: loading or moving it is seen by both.
@@ -101,6 +104,7 @@ class Module {
   Tensor param(std::string name, const Shape& shape, const Init& init);
   /// Registers a tensor that is not trained.
   Tensor buffer(std::string name, Tensor value, Persistence persistence = persistent);
+  Tensor buffer(std::string name, const Shape& shape, const Init& init);
   /// A new module, or one that exists. The name may have dots: "enc.16x16_conv".
   template <class M>
   Ref<M> child(std::string name, typename M::Config config);

@@ -19,8 +19,8 @@ struct ConvOptions {
   int64_t groups = 1;
   ConvAlgorithm algorithm = ConvAlgorithm::automatic;
   // Terms that cost no pass of their own: (conv(x) + bias + per_sample + residual) * scale.
-  Tensor per_sample;  // [B, Co] or undefined
-  Tensor residual;    // the result's shape, or undefined
+  Tensor per_sample{};  // [B, Co] or undefined
+  Tensor residual{};    // the result's shape, or undefined
   double scale = 1;
 };
 

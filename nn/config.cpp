@@ -1,0 +1,233 @@
+#include <brume/nn/config.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include <nlohmann/json.hpp>
+
+#include <brume/core/io/quoted.h>
+#include <brume/nn/config_json.h>
+#include <brume/nn/module.h>
+
+namespace brume::nn {
+namespace {
+
+// Insertions, removals and replacements that turn a into b.
+size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = std::exchange(row[0], i);
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t replaced = diagonal + (a[i - 1] != b[j - 1]);
+      diagonal = row[j];
+      row[j] = std::min({replaced, row[j] + 1, row[j - 1] + 1});
+    }
+  }
+  return row[b.size()];
+}
+
+std::string list_of(Names names) {
+  std::string out;
+  for (const char* name : names) out += cat(out.empty() ? "" : ", ", name);
+  return out;
+}
+
+class Reader final : public Fields {
+ public:
+  Reader(const Json& json, std::string who) : who_(std::move(who)) { at_.push_back(&json); }
+
+  void ignored(std::initializer_list<const char*> keys) override {
+    known_.back().insert(known_.back().end(), keys);
+  }
+
+ private:
+  bool begin_field(const char* key, bool is_required) override {
+    known_.back().push_back(key);
+    const auto entry = here().find(key);
+    if (entry == here().end()) {
+      check<FormatError>(!is_required, who_, ": ", path(key), " is missing");
+      return false;
+    }
+    path_.emplace_back(key);
+    at_.push_back(&*entry);
+    return true;
+  }
+  void end_field() override {
+    path_.pop_back();
+    at_.pop_back();
+  }
+
+  void begin_object() override {
+    wants(here().is_object(), "an object");
+    known_.emplace_back();
+  }
+  void end_object() override {
+    for (const auto& entry : here().items()) check_known(entry.key());
+    known_.pop_back();
+  }
+  void check_known(const std::string& key) const {
+    const std::vector<const char*>& known = known_.back();
+    if (std::find(known.begin(), known.end(), key) != known.end()) return;
+    const std::string shown = io::printable(key);
+    const char* nearest = nullptr;
+    size_t distance = shown.size() / 2 + 1;  // further away it is no misspelling
+    for (const char* name : known) {
+      const size_t d = edit_distance(shown, name);
+      if (d < distance) distance = d, nearest = name;
+    }
+    throw FormatError(cat(
+        who_, ": unknown argument ", path(shown),
+        nearest ? cat("; did you mean '", nearest, "'?") : cat("; known are ", list_of(known))));
+  }
+
+  size_t begin_list(size_t) override {
+    wants(here().is_array(), "a list");
+    return here().size();
+  }
+  void begin_item(size_t index) override {
+    path_.push_back(cat("[", index, "]"));
+    at_.push_back(&here()[index]);
+  }
+  void end_item() override { end_field(); }
+  bool is_list(bool) override { return here().is_array(); }
+  bool present(bool) override { return !here().is_null(); }
+
+  void scalar(bool& x) override {
+    wants(here().is_boolean(), "true or false");
+    x = here().get<bool>();
+  }
+  void scalar(int64_t& x) override {
+    constexpr auto kLargest = static_cast<uint64_t>(std::numeric_limits<int64_t>::max());
+    wants(here().is_number_integer() &&
+              (!here().is_number_unsigned() || here().get<uint64_t>() <= kLargest),
+          "an integer");
+    x = here().get<int64_t>();
+  }
+  void scalar(double& x) override {
+    if (here().is_object()) {
+      x = special_number();
+    } else {
+      wants(here().is_number(), "a number");
+      x = here().get<double>();
+    }
+  }
+  double special_number() const {
+    constexpr double kInfinity = std::numeric_limits<double>::infinity();
+    const auto entry = here().find("float");
+    const std::string text = here().size() == 1 && entry != here().end() && entry->is_string()
+                                 ? entry->get<std::string>()
+                                 : "";
+    if (text == "inf") return kInfinity;
+    if (text == "-inf") return -kInfinity;
+    wants(text == "nan", "a number");
+    return std::numeric_limits<double>::quiet_NaN();
+  }
+  void scalar(std::string& x) override {
+    wants(here().is_string(), "a string");
+    x = here().get<std::string>();
+  }
+  void scalar(Ref<Module>& x) override {
+    if (here().is_null()) return x = nullptr, void();
+    const auto name = here().find("module"), arguments = here().find("args");
+    wants(here().is_object() && name != here().end() && name->is_string() &&
+              arguments != here().end() && here().size() == 2,
+          "a module {\"module\": class, \"args\": {...}}");
+    x = construct_once(name->get<std::string>(), *arguments);
+  }
+  void choice(int& index, Names names) override {
+    wants(here().is_string(), "a string");
+    const auto found = std::find(names.begin(), names.end(), here().get<std::string>());
+    wants(found != names.end(), cat("one of ", list_of(names)));
+    index = static_cast<int>(found - names.begin());
+  }
+
+  const Json& here() const { return *at_.back(); }
+  std::string path(std::string_view key = "") const {
+    std::string out;
+    for (const std::string& part : path_) out += (out.empty() || part[0] == '[' ? "" : ".") + part;
+    if (!key.empty()) out += cat(out.empty() ? "" : ".", key);
+    return cat("'", out, "'");
+  }
+  void wants(bool ok, std::string_view what) const {
+    if (ok) return;
+    const bool is_small = here().is_primitive();
+    throw FormatError(cat(who_, ":", path_.empty() ? "" : cat(" ", path()), " wants ", what,
+                          ", got ",
+                          is_small ? io::printable(dump_json(here())) : here().type_name()));
+  }
+
+  std::string who_;
+  std::vector<const Json*> at_;                  // from the whole text to the value being read
+  std::vector<std::vector<const char*>> known_;  // keys seen in each open object
+  std::vector<std::string> path_;
+};
+
+class Writer final : public Fields {
+ public:
+  Writer() { at_.push_back(&root_); }
+  Json take() { return std::move(root_); }
+
+ private:
+  bool begin_field(const char* key, bool) override {
+    at_.push_back(&here()[key]);
+    return true;
+  }
+  void end_field() override { at_.pop_back(); }
+  void begin_object() override { here() = Json::object(); }
+  size_t begin_list(size_t size) override {
+    here() = Json::array();
+    return size;
+  }
+  void begin_item(size_t) override { at_.push_back(&here().emplace_back()); }
+  void end_item() override { at_.pop_back(); }
+  bool present(bool now) override {
+    if (!now) here() = nullptr;
+    return now;
+  }
+  void scalar(bool& x) override { here() = x; }
+  void scalar(int64_t& x) override { here() = x; }
+  void scalar(double& x) override {
+    if (std::isfinite(x))
+      here() = x;
+    else
+      here() = {{"float", std::isnan(x) ? "nan" : x > 0 ? "inf" : "-inf"}};
+  }
+  void scalar(std::string& x) override { here() = x; }
+  void scalar(Ref<Module>& x) override {
+    if (!x) return here() = nullptr, void();
+    here() = {{"module", x->class_name()},
+              {"args", write_config_json([&](Fields& v) { x->visit_config(v); })}};
+  }
+  void choice(int& index, Names names) override { here() = names[static_cast<size_t>(index)]; }
+
+  Json& here() { return *at_.back(); }
+  Json root_;
+  std::vector<Json*> at_;
+};
+
+}  // namespace
+
+void read_config(const Json& json, const std::string& who,
+                 const std::function<void(Fields&)>& visit) {
+  Reader reader(json, who);
+  visit(reader);
+}
+
+void read_config(std::string_view json, const std::string& who,
+                 const std::function<void(Fields&)>& visit) {
+  read_config(parse_json(json, who), who, visit);
+}
+
+Json write_config_json(const std::function<void(Fields&)>& visit) {
+  Writer writer;
+  visit(writer);
+  return writer.take();
+}
+
+std::string write_config(const std::function<void(Fields&)>& visit, int indent) {
+  return dump_json(write_config_json(visit), indent);
+}
+
+}  // namespace brume::nn

@@ -1,0 +1,112 @@
+#include <brume/nn/layers/conv2d.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include <brume/autograd/ops/conv.h>
+#include <brume/autograd/ops/pointwise.h>
+#include <brume/autograd/ops/shape.h>
+#include <brume/nn/layers/resample.h>
+
+namespace brume::nn {
+namespace {
+
+// The outer product of the filter with itself, divided by its sum: [1, 1, K, K].
+Tensor outer_filter(const std::vector<double>& taps) {
+  const auto k = static_cast<int64_t>(taps.size());
+  double sum = 0;
+  for (const double tap : taps) sum += tap;
+  check(k > 0 && sum != 0 && std::isfinite(sum),
+        "Conv2d: resample_filter needs at least one tap and a sum other than 0");
+  std::vector<float> filter;
+  for (const double a : taps)
+    for (const double b : taps) filter.push_back(static_cast<float>(a * b / (sum * sum)));
+  return from_vector(filter, {1, 1, k, k});
+}
+
+// The same filter for each of `channels`.
+Tensor per_channel(const Tensor& filter, int64_t channels) {
+  return expand(filter, {channels, 1, filter.size(2), filter.size(3)});
+}
+
+// One row of terms for each sample.
+Tensor per_sample(const Tensor& terms, int64_t batch) {
+  return terms.defined() ? expand(terms, {batch, -1}) : terms;
+}
+
+// What convolve() does in its own pass, where something else comes last.
+Tensor join(Tensor y, const Conv2d::Terms& terms) {
+  if (terms.per_sample.defined()) y = y + unsqueeze(unsqueeze(terms.per_sample, 2), 3);
+  if (terms.residual.defined()) return skip_add_scale(std::move(y), terms.residual, terms.scale);
+  return terms.scale == 1 ? y : std::move(y) * terms.scale;
+}
+
+}  // namespace
+
+Conv2d::Conv2d(Config c) : config_(std::move(c)) {
+  const Config& k = config_;
+  check(k.in_channels > 0 && k.out_channels > 0 && k.kernel >= 0 && k.kernel < (1 << 20),
+        "Conv2d: channels must be positive and kernel at least 0, got in_channels ", k.in_channels,
+        ", out_channels ", k.out_channels, ", kernel ", k.kernel);
+  check(!(k.up && k.down), "Conv2d: up and down exclude each other");
+  const auto init = [&](double gain) {
+    const int64_t taps = k.kernel * k.kernel;
+    return Init::fan(k.init_mode, k.in_channels * taps, k.out_channels * taps, gain);
+  };
+  if (k.kernel > 0) {
+    weight =
+        param("weight", {k.out_channels, k.in_channels, k.kernel, k.kernel}, init(k.init_weight));
+    if (k.bias) bias = param("bias", {k.out_channels}, init(k.init_bias));
+  }
+  if (k.up || k.down) {
+    resample_filter = buffer("resample_filter", outer_filter(k.resample_filter));
+    is_box_ = k.resample_filter.size() == 2 && k.resample_filter[0] == k.resample_filter[1];
+  }
+}
+
+Tensor Conv2d::operator()(const Tensor& x, const Terms& terms) const {
+  check(x.rank() == 4 && x.size(1) == config_.in_channels, "Conv2d: wants [B, ",
+        config_.in_channels, ", H, W], got ", x.shape());
+  const int64_t w_pad = config_.kernel / 2;
+  const int64_t f_pad = (static_cast<int64_t>(config_.resample_filter.size()) - 1) / 2;
+  const bool fused = config_.fused_resample && config_.kernel > 0;
+  if (config_.down) {
+    // The filter's sum is 1, so the bias may pass through it.
+    if (fused) return join(filter_down(convolve(x, w_pad + f_pad, {}), 0), terms);
+    return convolve(filter_down(x, f_pad), w_pad, terms);
+  }
+  if (config_.up) {
+    if (fused)
+      return convolve(filter_up(x, std::max<int64_t>(f_pad - w_pad, 0)),
+                      std::max<int64_t>(w_pad - f_pad, 0), terms);
+    // Repeating pixels and mixing their channels commute: a quarter of the work.
+    if (is_box_ && config_.kernel == 1) return join(repeat_2x2(convolve(x, 0, {})), terms);
+    return convolve(filter_up(x, f_pad), w_pad, terms);
+  }
+  return convolve(x, w_pad, terms);
+}
+
+Tensor Conv2d::convolve(const Tensor& x, int64_t padding, const Terms& terms) const {
+  if (config_.kernel == 0) return join(x, terms);
+  return conv(x, as_dtype(weight, x), as_dtype(bias, x),
+              {.padding = padding,
+               .per_sample = per_sample(terms.per_sample, x.size(0)),
+               .residual = terms.residual,
+               .scale = terms.scale});
+}
+
+Tensor Conv2d::filter_down(const Tensor& x, int64_t padding) const {
+  if (is_box_) return average_2x2(x);
+  const int64_t channels = x.size(1);
+  return conv(x, per_channel(as_dtype(resample_filter, x), channels), {},
+              {.stride = 2, .padding = padding, .groups = channels});
+}
+
+Tensor Conv2d::filter_up(const Tensor& x, int64_t padding) const {
+  if (is_box_) return repeat_2x2(x);
+  const int64_t channels = x.size(1);
+  return conv_transpose(x, per_channel(4 * as_dtype(resample_filter, x), channels), {},
+                        {.stride = 2, .padding = padding, .groups = channels});
+}
+
+}  // namespace brume::nn

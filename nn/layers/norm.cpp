@@ -1,0 +1,62 @@
+#include <brume/nn/layers/norm.h>
+
+#include <algorithm>
+#include <cctype>
+
+#include <brume/autograd/ops/shape.h>
+
+namespace brume::nn {
+namespace {
+
+Activation activation_of(std::string name) {
+  struct Entry {
+    const char* name;
+    Activation function;
+  };
+  static constexpr Entry kEntries[] = {{"silu", silu},
+                                       {"relu", relu},
+                                       {"leaky_relu", [](Tensor x) { return leaky_relu(x, 0.01); }},
+                                       {"sigmoid", sigmoid},
+                                       {"tanh", tanh},
+                                       {"gelu", gelu},
+                                       {"elu", [](Tensor x) { return elu(x); }}};
+  for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  std::string known;
+  for (const Entry& entry : kEntries) {
+    if (name == entry.name) return entry.function;
+    known += cat(known.empty() ? "" : ", ", entry.name);
+  }
+  throw Error(cat("GroupNorm: no activation '", name, "'; known are ", known));
+}
+
+Tensor per_sample(const Tensor& terms, const Tensor& x) {
+  return terms.defined() ? expand(terms, {x.size(0), -1}) : terms;
+}
+
+}  // namespace
+
+GroupNorm::GroupNorm(const Config& c) : eps_(c.eps), always_biased_(c.use_apex_gn) {
+  check(c.num_channels > 0 && c.num_groups > 0 && c.min_channels_per_group > 0,
+        "GroupNorm: num_channels, num_groups and min_channels_per_group must be positive, got ",
+        c.num_channels, ", ", c.num_groups, ", ", c.min_channels_per_group);
+  groups_ = std::min(c.num_groups, (c.num_channels - 1) / c.min_channels_per_group + 1);
+  check(c.num_channels % groups_ == 0, "GroupNorm: num_channels ", c.num_channels,
+        " is not a multiple of its ", groups_, " groups");
+  if (c.act) act_ = activation_of(*c.act);
+  weight = param("weight", {c.num_channels}, Init::constant(1));
+  bias = param("bias", {c.num_channels}, Init::constant(0));
+}
+
+Tensor GroupNorm::operator()(const Tensor& x, const Behind& behind) const {
+  const Activation act = behind.act.value_or(act_);
+  const bool fused = act == static_cast<Activation>(silu);
+  Tensor y = group_norm(x, as_dtype(weight, x), as_dtype(bias, x), groups_,
+                        {.eps = eps_,
+                         .unbiased = !training() && !always_biased_,
+                         .activation = fused ? NormActivation::silu : NormActivation::none,
+                         .scale = per_sample(behind.scale, x),
+                         .shift = per_sample(behind.shift, x)});
+  return act && !fused ? act(std::move(y)) : y;
+}
+
+}  // namespace brume::nn

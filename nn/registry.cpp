@@ -1,0 +1,87 @@
+#include <brume/nn/registry.h>
+
+#include <map>
+#include <mutex>
+
+#include <nlohmann/json.hpp>
+
+#include <brume/core/io/quoted.h>
+#include <brume/nn/config_json.h>
+
+namespace brume::nn {
+namespace {
+
+struct Table {
+  std::mutex mutex;
+  std::map<std::string, RegisteredClass> classes;
+  std::map<std::type_index, std::string> names;
+
+  Table() {
+    for (RegisteredClass& entry : builtin_classes()) add(std::move(entry));
+  }
+  void add(RegisteredClass entry) {
+    const auto [at, is_new] = classes.emplace(entry.name, entry);
+    check<Error>(is_new || at->second.type == entry.type, "register_class: '", entry.name,
+                 "' stands for another class already");
+    names.emplace(entry.type, entry.name);
+  }
+};
+
+Table& table() {
+  static Table t;
+  return t;
+}
+
+}  // namespace
+
+void register_class(RegisteredClass entry) {
+  Table& t = table();
+  const std::lock_guard lock(t.mutex);
+  t.add(std::move(entry));
+}
+
+std::vector<std::string> class_names() {
+  Table& t = table();
+  const std::lock_guard lock(t.mutex);
+  std::vector<std::string> names;
+  for (const auto& [name, entry] : t.classes) names.push_back(name);
+  return names;
+}
+
+std::string registered_name(std::type_index type) {
+  Table& t = table();
+  const std::lock_guard lock(t.mutex);
+  const auto found = t.names.find(type);
+  return found == t.names.end() ? "" : found->second;
+}
+
+Ref<Module> construct_once(const std::string& class_name, const Json& arguments) {
+  Ref<Module> (*factory)(Fields&) = nullptr;
+  {
+    Table& t = table();
+    const std::lock_guard lock(t.mutex);
+    const auto found = t.classes.find(class_name);
+    if (found != t.classes.end()) factory = found->second.construct;
+  }
+  if (!factory) {
+    std::string known;
+    for (const std::string& name : class_names()) known += cat(known.empty() ? "" : ", ", name);
+    throw FormatError(cat("construct: no class is registered as ", io::quoted(class_name),
+                          "; known are ", known));
+  }
+  const detail::ConstructionDepth depth;
+  Ref<Module> module;
+  read_config(arguments, class_name, [&](Fields& v) { module = factory(v); });
+  return module;
+}
+
+Ref<Module> construct(const std::string& class_name, std::string_view json) {
+  const Json arguments = parse_json(json, class_name);
+  {
+    const Construction trial(Construction::Mode::shapes_only);
+    construct_once(class_name, arguments);
+  }
+  return construct_once(class_name, arguments);
+}
+
+}  // namespace brume::nn
