@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include <brume/core/error.h>
-#include <brume/core/io/quoted.h>
+#include <brume/core/io/quote.h>
 
 namespace brume {
 namespace {
@@ -90,7 +90,7 @@ class Builder final : public JsonEvents {
     std::sort(keys.begin(), keys.end());
     const auto twice = std::adjacent_find(keys.begin(), keys.end());
     if (twice != keys.end())
-      throw FormatError(cat(who_, ": key ", io::quoted(*twice), " stands twice in one object"));
+      throw FormatError(cat(who_, ": key ", io::quote(*twice), " stands twice in one object"));
   }
 
   std::string_view who_;
@@ -115,7 +115,9 @@ void scan_json(std::string_view text, std::string_view who, JsonEvents& events) 
   Json::sax_parse(text.data(), text.data() + text.size(), &forwarder);
 }
 
-Json parse_json(std::string_view text, std::string_view who) {
+Json parse_json(std::string_view text, std::string_view who, uint64_t max_bytes) {
+  check<FormatError>(text.size() <= max_bytes, who, ": ", text.size(),
+                     " bytes of JSON; max_bytes allows ", max_bytes);
   Builder builder(who);
   scan_json(text, who, builder);
   return builder.take();
@@ -129,5 +131,7 @@ std::string dump_json(const Json& value, int indent) {
     throw FormatError(cat("dump_json: ", io::printable(e.what(), 300)));
   }
 }
+
+std::string json_string(std::string_view text) { return dump_json(Json(text)); }
 
 }  // namespace brume

@@ -14,6 +14,8 @@ namespace brume {
 using Json = nlohmann::ordered_json;
 
 inline constexpr int kMaxJsonDepth = 64;
+/// What parse_json takes by default: a Json needs up to 24 times the memory of its text.
+inline constexpr uint64_t kMaxJsonBytes = uint64_t{2} << 20;
 
 /// What scan_json calls, in the order of the text. A key is followed by its value. Strings may be
 /// moved from.
@@ -39,11 +41,14 @@ class JsonEvents {
 void scan_json(std::string_view text, std::string_view who, JsonEvents& events);
 
 /// The value of a whole JSON text; `who` names the text in errors, usually a path.
-/// @throws FormatError as scan_json, and if a key stands twice in one object
-Json parse_json(std::string_view text, std::string_view who);
+/// @throws FormatError as scan_json, if a key stands twice in one object, or the text is longer
+///         than `max_bytes`
+Json parse_json(std::string_view text, std::string_view who, uint64_t max_bytes = kMaxJsonBytes);
 
 /// JSON text in UTF-8, on one line or indented; numbers read back as the same bits.
 /// @throws FormatError on a NaN, an infinity, text that is not UTF-8, or nesting deeper than 64
 std::string dump_json(const Json& value, int indent = -1);
+/// The JSON form of a string, quotes included. @throws FormatError if it is not UTF-8
+std::string json_string(std::string_view text);
 
 }  // namespace brume

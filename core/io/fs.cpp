@@ -217,7 +217,7 @@ void File::close() {
     fail_by_errno("close", path_);
 }
 
-Mapping::Mapping(const File& file) : size_(static_cast<size_t>(file.size())) {
+Mapping::Mapping(const File& file, uint64_t bytes) : size_(static_cast<size_t>(bytes)) {
   if (size_ == 0) return;
   data_ = static_cast<std::byte*>(system_calls().map(file.handle_, size_));
   if (!data_) fail_by_errno("map", file.path());

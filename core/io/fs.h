@@ -84,7 +84,7 @@ class File {
 /// a part that another process has cut off the file meanwhile ends this process.
 class Mapping {
  public:
-  explicit Mapping(const File& file);
+  Mapping(const File& file, uint64_t bytes);
   Mapping(const Mapping&) = delete;
   Mapping& operator=(const Mapping&) = delete;
   ~Mapping();

@@ -10,6 +10,6 @@ namespace brume::io {
 /// as \xNN.
 std::string printable(std::string_view text, size_t limit = 80);
 /// printable(text) in single quotes.
-std::string quoted(std::string_view text);
+std::string quote(std::string_view text);
 
 }  // namespace brume::io

@@ -1,4 +1,4 @@
-#include <brume/core/io/quoted.h>
+#include <brume/core/io/quote.h>
 
 namespace brume::io {
 
@@ -15,6 +15,6 @@ std::string printable(std::string_view text, size_t limit) {
   return text.size() > limit ? out + "..." : out;
 }
 
-std::string quoted(std::string_view text) { return "'" + printable(text) + "'"; }
+std::string quote(std::string_view text) { return "'" + printable(text) + "'"; }
 
 }  // namespace brume::io

@@ -1,0 +1,26 @@
+#pragma once
+// NumPy's .npy: one array per file. docs/formats/npy.md tells what is read.
+
+#include <cstdint>
+#include <string>
+
+#include <brume/core/tensor.h>
+
+namespace brume::io {
+
+struct NpyOptions {
+  uint64_t max_header_bytes = uint64_t{1} << 20;
+  /// Accept bytes behind the array.
+  bool allow_trailing_bytes = false;
+};
+
+/// The array as a row-major tensor, from either byte order and either memory order.
+/// i1, i2 and u2 become i32, u4 becomes i64.
+/// @throws IoError; FormatError on anything else, such as objects, strings or complex numbers
+Tensor read_npy(const std::string& path, const NpyOptions& options = {});
+
+/// Writes a tensor of any device and layout in row-major order, version 1.0, through AtomicFile.
+/// @throws IoError; DTypeError on bf16, which .npy does not have
+void write_npy(const std::string& path, const Tensor& x);
+
+}  // namespace brume::io
