@@ -186,10 +186,11 @@ Tensor read_npy(const std::string& path, const NpyOptions& options) {
   const Header header = HeaderParser(text, path).parse();
   StoredArray array = parse_descr(header, path);
   array.offset = data_begin;
-  const uint64_t bytes = stored_bytes(array.type, array.shape, path);
-  const uint64_t left = file_bytes - data_begin;
-  check<FormatError>(bytes <= left, path, ": ", array.shape, " takes ", bytes, " bytes, but only ",
-                     left, " follow the header");
+  const auto counted = stored_bytes(array.type, array.shape);
+  check<FormatError>(counted.has_value(), path, ": shape ", array.shape, " is too large");
+  const uint64_t bytes = *counted, left = file_bytes - data_begin;
+  check<FormatError>(bytes <= left, path, ": shape ", array.shape, " takes ", bytes,
+                     " bytes, but only ", left, " follow the header");
   check<FormatError>(options.allow_trailing_bytes || bytes == left, path, ": ", left - bytes,
                      " bytes follow the array; allow_trailing_bytes accepts them");
   if (*header.fortran_order) array.shape = reversed(array.shape);

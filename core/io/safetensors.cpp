@@ -7,7 +7,6 @@
 #include <brume/core/backend.h>
 #include <brume/core/error.h>
 #include <brume/core/io/atomic_file.h>
-#include <brume/core/io/byte_reader.h>
 #include <brume/core/io/quote.h>
 #include <brume/core/io/safetensors_header.h>
 #include <brume/core/json.h>
@@ -125,8 +124,8 @@ Tensor SafetensorsFile::read(std::string_view name) const { return read(at(name)
 Tensor SafetensorsFile::read(const SafetensorsEntry& entry) const {
   const StoredArray& array = entry.array;
   if (mapping_) {
-    const uint64_t bytes = stored_bytes(array.type, array.shape, path());
-    const auto raw = mapping_->bytes().subspan(array.offset, bytes);
+    const auto raw =
+        mapping_->bytes().subspan(array.offset, *stored_bytes(array.type, array.shape));
     const auto address = reinterpret_cast<uintptr_t>(raw.data());
     if (item_size(array.type) == item_size(array.dtype()) && array.type != StoredType::boolean &&
         address % static_cast<uintptr_t>(item_size(array.type)) == 0)

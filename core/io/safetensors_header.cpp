@@ -5,7 +5,6 @@
 #include <numeric>
 
 #include <brume/core/error.h>
-#include <brume/core/io/byte_reader.h>
 #include <brume/core/io/quote.h>
 #include <brume/core/json.h>
 
@@ -21,6 +20,12 @@ constexpr TypeName kTypeNames[] = {
     {"BF16", StoredType::bf16}, {"I64", StoredType::i64}, {"I32", StoredType::i32},
     {"I16", StoredType::i16},   {"I8", StoredType::i8},   {"U32", StoredType::u32},
     {"U16", StoredType::u16},   {"U8", StoredType::u8},   {"BOOL", StoredType::boolean}};
+
+// "path: tensor 'name'", put together only when an error needs it.
+struct Who {
+  const std::string &path, &name;
+};
+std::string to_string(const Who& who) { return cat(who.path, ": tensor ", quote(who.name)); }
 
 // Follows the events of the header through its four kinds of container and fills records.
 class HeaderReader final : public JsonEvents {
@@ -104,7 +109,7 @@ class HeaderReader final : public JsonEvents {
  private:
   enum class Place { outside, header, metadata, tensor, shape, offsets };
 
-  std::string who() const { return cat(path_, ": tensor ", quote(name_)); }
+  Who who() const { return {path_, name_}; }
   static std::string known_types() {
     std::string out;
     for (const TypeName& t : kTypeNames) out += cat(" ", t.name);
@@ -130,8 +135,9 @@ class HeaderReader final : public JsonEvents {
     const auto [begin, end] = offsets_;
     check<FormatError>(begin <= end && end <= data_bytes_, who(), ": data_offsets [", begin, ", ",
                        end, "] do not lie in the file's ", data_bytes_, " bytes of data");
-    const uint64_t bytes = stored_bytes(type_, shape_, who());
-    check<FormatError>(end - begin == bytes, who(), ": shape ", shape_, " takes ", bytes,
+    const auto bytes = stored_bytes(type_, shape_);
+    check<FormatError>(bytes.has_value(), who(), ": shape ", shape_, " is too large");
+    check<FormatError>(end - begin == *bytes, who(), ": shape ", shape_, " takes ", *bytes,
                        " bytes, data_offsets give it ", end - begin);
     header_.entries.push_back(
         {std::move(name_), {.type = type_, .shape = shape_, .offset = data_begin_ + begin}});
@@ -168,7 +174,7 @@ void check_coverage(const SafetensorsHeader& header, const std::string& path, ui
   spans.reserve(header.entries.size());
   for (const SafetensorsEntry& entry : header.entries) {
     const uint64_t begin = entry.array.offset - data_begin;
-    spans.push_back({begin, begin + stored_bytes(entry.array.type, entry.array.shape, path),
+    spans.push_back({begin, begin + *stored_bytes(entry.array.type, entry.array.shape),
                      static_cast<uint32_t>(spans.size())});
   }
   std::sort(spans.begin(), spans.end(), [](const Span& a, const Span& b) {

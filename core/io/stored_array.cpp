@@ -4,7 +4,6 @@
 #include <cstring>
 
 #include <brume/core/error.h>
-#include <brume/core/io/byte_reader.h>
 
 namespace brume::io {
 namespace {
@@ -78,17 +77,18 @@ void finish(std::span<std::byte> raw, const StoredArray& array, std::string_view
 int64_t item_size(StoredType type) { return facts(type).size; }
 DType loaded_type(StoredType type) { return facts(type).loaded; }
 
-uint64_t stored_bytes(StoredType type, const Shape& shape, std::string_view who) {
-  // Sizes of zero count as one, so that the shape of an empty tensor cannot wrap either.
-  uint64_t bytes = 8;  // as if every element were of the largest type: no dtype wraps later
-  bool empty = false;
+std::optional<uint64_t> stored_bytes(StoredType type, const Shape& shape) {
+  constexpr uint64_t kMostElements = uint64_t{1} << 59;  // times 8 bytes fits int64
+  uint64_t count = 1;
+  bool is_empty = false;
   for (const int64_t size : shape) {
-    check<FormatError>(size >= 0, who, ": shape ", shape, " has a negative size");
-    empty |= size == 0;
-    bytes = mul_size(bytes, static_cast<uint64_t>(std::max<int64_t>(size, 1)), who);
+    is_empty |= size == 0;
+    // A size of zero counts as one, so that the shape of an empty tensor cannot wrap either.
+    const auto factor = static_cast<uint64_t>(std::max<int64_t>(size, 1));
+    if (size < 0 || count > kMostElements / factor) return std::nullopt;
+    count *= factor;
   }
-  check<FormatError>(bytes <= (uint64_t{1} << 62), who, ": shape ", shape, " is too large");
-  return empty ? 0 : bytes / 8 * static_cast<uint64_t>(item_size(type));
+  return is_empty ? 0 : count * static_cast<uint64_t>(item_size(type));
 }
 
 void read_elements(const File& file, const StoredArray& array, std::string_view who, void* out) {

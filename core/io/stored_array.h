@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -28,8 +29,9 @@ struct StoredArray {
   DType dtype() const { return loaded_type(type); }
 };
 
-/// Bytes of an array in the file. @throws FormatError naming `who` if they do not fit 62 bits
-uint64_t stored_bytes(StoredType type, const Shape& shape, std::string_view who);
+/// Bytes of an array in the file; nothing if a size is negative or they are too many to count,
+/// even as our widest type.
+std::optional<uint64_t> stored_bytes(StoredType type, const Shape& shape);
 
 /// Reads the array's elements into `out`, which has room for them in dtype().
 /// @throws IoError; FormatError naming `who` on a boolean other than 0 and 1

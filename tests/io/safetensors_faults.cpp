@@ -98,10 +98,10 @@ TEST_CASE("safetensors: an entry lacks nothing and has nothing else") {
 }
 
 TEST_CASE("safetensors: shapes that wrap, are negative, fractional or of rank 9 are refused") {
-  CHECK(contains(refusal_of("F32", "[4294967296,4294967296]", "[0,8]"), "more than 64 bits hold"));
-  CHECK(contains(refusal_of("F32", "[4294967297,4294967295]", "[0,8]"), "64 bits"));
-  CHECK(contains(refusal_of("F32", "[2147483648,2147483648]", "[0,8]"), "64 bits"));
-  CHECK(contains(refusal_of("U8", "[4294967296,0,4294967296]", "[0,0]"), "64 bits"));
+  CHECK(contains(refusal_of("F32", "[4294967296,4294967296]", "[0,8]"), "is too large"));
+  CHECK(contains(refusal_of("F32", "[4294967297,4294967295]", "[0,8]"), "is too large"));
+  CHECK(contains(refusal_of("F32", "[2147483648,2147483648]", "[0,8]"), "is too large"));
+  CHECK(contains(refusal_of("U8", "[4294967296,0,4294967296]", "[0,0]"), "is too large"));
   CHECK(contains(refusal_of("F32", "[9223372036854775808]", "[0,8]"), "is too large"));
   CHECK(contains(refusal_of("F32", "[18446744073709551615]", "[0,8]"), "is too large"));
   CHECK(contains(refusal_of("F32", "[18446744073709551616]", "[0,8]"), "not whole"));
