@@ -53,16 +53,6 @@ bool matches(std::string_view pattern, std::string_view text) {
   return p == pattern.size();
 }
 
-// Makes every holder of `x` see the memory of `y`.
-void replace_memory(const Tensor& x, const Tensor& y) {
-  TensorImpl& impl = x.impl();
-  const TensorImpl& from = y.impl();
-  impl.storage = from.storage;
-  impl.dtype = from.dtype;
-  impl.offset = from.offset;
-  impl.strides = from.strides;
-}
-
 // Walks over the arguments of a module and replaces modules among them by clones.
 class CloneModules final : public Fields {
   void scalar(Ref<Module>& x) override {
@@ -75,6 +65,15 @@ class CloneModules final : public Fields {
 Tensor as_dtype(const Tensor& weight, const Tensor& x) {
   if (!weight.defined() || weight.dtype() == x.dtype()) return weight;
   return to(weight, x.dtype());
+}
+
+void detail::replace_memory(const Tensor& x, const Tensor& y) {
+  TensorImpl& impl = x.impl();
+  const TensorImpl& from = y.impl();
+  impl.storage = from.storage;
+  impl.dtype = from.dtype;
+  impl.offset = from.offset;
+  impl.strides = from.strides;
 }
 
 Module::~Module() = default;
@@ -150,7 +149,7 @@ void Module::convert_all(F&& f) {
   for (size_t i = 0; i < tensors.size(); ++i) {
     if (converted[i].handle() == tensors[i].tensor.handle()) continue;
     set_grad(tensors[i].tensor, {});
-    replace_memory(tensors[i].tensor, converted[i]);
+    detail::replace_memory(tensors[i].tensor, converted[i]);
   }
 }
 
@@ -251,7 +250,7 @@ Ref<Module> clone_module(const Module& module) {
       const Tensor &x = a[i].tensor, &y = b[i].tensor;
       Tensor value = empty_like(x);
       copy_(value, x);
-      replace_memory(y, value);
+      detail::replace_memory(y, value);
       if (is_floating(x.dtype())) set_requires_grad(y, requires_grad(x));
     }
   };

@@ -21,7 +21,9 @@ namespace brume::nn {
 namespace detail {
 template <class M>
 Ref<M> construct(typename M::Config config);
-}
+/// Makes every holder of `x` see the memory and dtype of `y`, which has its shape.
+void replace_memory(const Tensor& x, const Tensor& y);
+}  // namespace detail
 
 struct NamedTensor {
   std::string name;
@@ -31,7 +33,8 @@ using NamedTensors = std::vector<NamedTensor>;
 
 /// How keys of older files read today, relative to the module that says so.
 struct LegacyKeys {
-  std::vector<std::pair<std::string, std::string>> renamed{};  // beginning of a key -> new beginning
+  std::vector<std::pair<std::string, std::string>>
+      renamed{};                        // beginning of a key -> new beginning
   std::vector<std::string> may_miss{};  // older files lack them; the module's own value stays
   std::vector<std::string> dropped{};   // beginnings of keys that mean nothing here
 };
@@ -113,10 +116,10 @@ class Module {
     add_child(std::move(name), module);
     return module;
   }
-  /// For a class whose constructor takes more than its Config: the arguments as one config, and
-  /// how to construct from it.
-  template <HasFields A>
-  void made_from(A arguments, Ref<Module> (*build)(const A&));
+  /// For a constructor that takes more than M's Config: the Config that would build the same. What
+  /// make() was called with is noted by itself.
+  template <class M>
+  void made_from(typename M::Config config);
 
  private:
   /// What a module was made from.
@@ -126,7 +129,7 @@ class Module {
     /// A new module from these arguments after `edit` has walked over a copy of them.
     virtual Ref<Module> build(Fields& edit) const = 0;
   };
-  template <class A>
+  template <class M>
   struct RecipeOf;
 
   struct Slot {
@@ -155,25 +158,25 @@ class Module {
   std::shared_ptr<const Recipe> recipe_;
 };
 
-template <class A>
+template <class M>
 struct Module::RecipeOf final : Module::Recipe {
-  RecipeOf(A a, Ref<Module> (*f)(const A&)) : arguments(std::move(a)), construct(f) {}
+  explicit RecipeOf(typename M::Config c) : config(std::move(c)) {}
   void visit(Fields& v) const override {
-    A copy = arguments;
+    typename M::Config copy = config;
     v.value(copy);
   }
   Ref<Module> build(Fields& edit) const override {
-    A copy = arguments;
+    typename M::Config copy = config;
     edit.value(copy);
-    return construct(copy);
+    return detail::construct<M>(std::move(copy));
   }
-  A arguments;
-  Ref<Module> (*construct)(const A&);
+  typename M::Config config;
 };
 
-template <HasFields A>
-void Module::made_from(A arguments, Ref<Module> (*build)(const A&)) {
-  recipe_ = std::make_shared<RecipeOf<A>>(std::move(arguments), build);
+template <class M>
+void Module::made_from(typename M::Config config) {
+  static_assert(HasFields<typename M::Config>);
+  recipe_ = std::make_shared<RecipeOf<M>>(std::move(config));
 }
 
 template <class M>
@@ -182,10 +185,7 @@ Ref<M> detail::construct(typename M::Config config) {
   Ref<M> module(std::make_shared<M>(config));
   Module& base = *module;
   if constexpr (HasFields<typename M::Config>) {
-    if (!base.recipe_)
-      base.made_from(
-          std::move(config),
-          +[](const typename M::Config& c) -> Ref<Module> { return construct<M>(c); });
+    if (!base.recipe_) base.made_from<M>(std::move(config));
   }
   return module;
 }

@@ -16,8 +16,8 @@ Tensor outer_filter(const std::vector<double>& taps) {
   const auto k = static_cast<int64_t>(taps.size());
   double sum = 0;
   for (const double tap : taps) sum += tap;
-  check(k > 0 && sum != 0 && std::isfinite(sum),
-        "Conv2d: resample_filter needs at least one tap and a sum other than 0");
+  check(k > 0 && k <= 64 && sum != 0 && std::isfinite(sum),
+        "Conv2d: resample_filter needs 1 to 64 taps and a sum other than 0");
   std::vector<float> filter;
   for (const double a : taps)
     for (const double b : taps) filter.push_back(static_cast<float>(a * b / (sum * sum)));

@@ -58,7 +58,7 @@ void SongUNet::check_config() const {
     check(value >= low && value <= high, "SongUNet: ", name, " must be from ", low, " to ", high,
           ", got ", value);
   };
-  constexpr int64_t kMax = 1 << 20;
+  constexpr int64_t kMax = 1 << 20, kMaxWidth = 1 << 24;  // products of three stay below 2^63
   const auto levels = static_cast<int64_t>(c.channel_mult.size());
   in_range("the length of channel_mult", levels, 1, 20);
   in_range("img_resolution", height_, int64_t{1} << (levels - 1), kMax);
@@ -71,6 +71,8 @@ void SongUNet::check_config() const {
   for (const int64_t mult : c.channel_mult) in_range("channel_mult", mult, 1, kMax);
   in_range("channel_mult_emb", c.channel_mult_emb, 1, kMax);
   in_range("channel_mult_noise", c.channel_mult_noise, 1, kMax);
+  in_range("the embedding's width", c.model_channels * c.channel_mult_emb, 1, kMaxWidth);
+  in_range("the noise embedding's width", c.model_channels * c.channel_mult_noise, 2, kMaxWidth);
   in_range("num_blocks", c.num_blocks, 0, kMax);
   in_range("checkpoint_level", c.checkpoint_level, 0, kMax);
   check(c.label_dropout >= 0 && c.label_dropout <= 1,

@@ -1,0 +1,48 @@
+#pragma once
+// Modules in files. A safetensors file holds the state by name and, in its metadata, the class and
+// the arguments, so that the file alone rebuilds the module.
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <brume/nn/module.h>
+
+namespace brume::nn {
+
+/// Writes class, arguments and state; the file appears whole or not at all.
+/// @throws IoError; Error if the arguments are not known or the name does not end in .safetensors
+void save(const Module& module, const std::string& path);
+
+/// Rebuilds a module from a file that save() wrote, on the CPU and in training mode. Memory is
+/// asked for only after the file has been found to fit.
+/// @throws IoError; FormatError if the class is unknown, the arguments are not its config, or the
+///         state does not fit (everything that does not is listed)
+Ref<Module> load(const std::string& path);
+/// @throws FormatError if the file holds another class
+template <class M>
+Ref<M> load(const std::string& path) {
+  const Ref<Module> module = load(path);
+  const Ref<M> wanted = module.template as<M>();
+  check<FormatError>(static_cast<bool>(wanted), "load: '", path, "' holds a ", module->class_name(),
+                     ", which is not the class asked for");
+  return wanted;
+}
+
+enum class Strictness {
+  strict,  // every key of the module must be there and no other
+  loose    // keys may be missing or left over; shapes must still fit
+};
+struct KeyReport {
+  std::vector<std::string> missing, unexpected;
+};
+
+/// Copies values into the module by name, converted to its dtypes; keys of older files are renamed
+/// first. If anything fails, the module is as it was.
+/// @throws FormatError listing all missing, unexpected and wrongly shaped keys; IoError
+KeyReport load_state(Module& module, const std::string& path,
+                     Strictness strictness = Strictness::strict);
+KeyReport load_state(Module& module, const NamedTensors& state,
+                     Strictness strictness = Strictness::strict);
+
+}  // namespace brume::nn
