@@ -6,7 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include <brume/core/io/quoted.h>
+#include <brume/core/io/quote.h>
 #include <brume/nn/config_json.h>
 #include <brume/nn/module.h>
 

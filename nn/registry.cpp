@@ -5,7 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include <brume/core/io/quoted.h>
+#include <brume/core/io/quote.h>
 #include <brume/nn/config_json.h>
 
 namespace brume::nn {
@@ -66,7 +66,7 @@ Ref<Module> construct_once(const std::string& class_name, const Json& arguments)
   if (!factory) {
     std::string known;
     for (const std::string& name : class_names()) known += cat(known.empty() ? "" : ", ", name);
-    throw FormatError(cat("construct: no class is registered as ", io::quoted(class_name),
+    throw FormatError(cat("construct: no class is registered as ", io::quote(class_name),
                           "; known are ", known));
   }
   const detail::ConstructionDepth depth;
