@@ -26,13 +26,13 @@ endforeach()
 # Flags for our own code only; they never reach a consumer. -O2 instead of CMake's -O3: the kernels
 # unroll by hand, so -O3 costs a third more compile time and gains nothing.
 add_library(brume_own_flags INTERFACE)
-target_compile_options(brume_own_flags INTERFACE $<$<CONFIG:Release>:-O2>)
 set(cxx_warnings -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Werror)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # Passing vectors wider than the baseline between inlined functions is what simd.h does.
   list(APPEND cxx_warnings -Wno-psabi)
 endif()
-target_compile_options(brume_own_flags INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:${cxx_warnings}>")
+target_compile_options(brume_own_flags INTERFACE
+  "$<$<COMPILE_LANGUAGE:CXX>:$<$<CONFIG:Release>:-O2>;${cxx_warnings}>")
 
 if(BRUME_SANITIZE)
   set(sanitize -fsanitize=${BRUME_SANITIZE} -fno-omit-frame-pointer -g1)

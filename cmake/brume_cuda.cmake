@@ -43,8 +43,9 @@ function(brume_cuda_backend)
   target_compile_definitions(brume_core PRIVATE BRUME_CUDA)
   if(BRUME_CUDA STREQUAL "ON")
     find_package(CUDAToolkit REQUIRED)
-    target_compile_features(brume_cuda PRIVATE cxx_std_20 cuda_std_20)
-    target_compile_options(brume_cuda PRIVATE "$<$<COMPILE_LANGUAGE:CUDA>:\
+    target_compile_features(brume_cuda PRIVATE cxx_std_20)
+    # -std stands here because CMake learned of C++20 in CUDA after 3.25.
+    target_compile_options(brume_cuda PRIVATE "$<$<COMPILE_LANGUAGE:CUDA>:-std=c++20;\
 --expt-relaxed-constexpr;-lineinfo;-Werror=all-warnings;-Xcompiler=-Wall,-Wextra>")
     target_include_directories(brume_cuda SYSTEM PRIVATE ${CUDAToolkit_INCLUDE_DIRS})
     target_link_libraries(brume_core PUBLIC CUDA::cudart_static)
@@ -52,8 +53,15 @@ function(brume_cuda_backend)
     file(GLOB emulator CONFIGURE_DEPENDS ${cuda}/emu/*.cpp)
     target_sources(brume_cuda PRIVATE ${emulator})
     target_compile_features(brume_cuda PRIVATE cxx_std_20)
+    target_compile_definitions(brume_cuda PRIVATE BRUME_CUDA_EMULATED)
     set_source_files_properties(${kernels} PROPERTIES LANGUAGE CXX COMPILE_OPTIONS "-x;c++")
-    # <cuda_runtime.h> is the emulator's, whatever toolkit the machine has.
-    target_include_directories(brume_cuda BEFORE PRIVATE ${cuda}/emu)
+    brume_emulated_cuda(brume_cuda)
   endif()
+endfunction()
+
+# For a target whose kernels run on the CPU: <cuda_runtime.h> is the emulator's, whatever toolkit
+# the machine has, and nvcc's pragmas mean nothing.
+function(brume_emulated_cuda target)
+  target_include_directories(${target} BEFORE PRIVATE ${PROJECT_SOURCE_DIR}/cuda/emu)
+  target_compile_options(${target} PRIVATE -Wno-unknown-pragmas)
 endfunction()

@@ -1,0 +1,24 @@
+#pragma once
+// What a test may turn on the emulated device. Change it between launches only.
+
+#include <cstddef>
+
+namespace brume::cuda::emu {
+
+/// In which order the threads of a block, and the blocks of a launch, get their turns. A kernel
+/// without races gives the same bits in all three.
+enum class Order { forward, reverse, shuffled };
+
+/// From BRUME_EMU_ORDER (forward, reverse, shuffled); forward when unset.
+Order order();
+void set_order(Order order);
+
+/// Whether device memory is unreadable outside kernels and copies, so that a host access faults as
+/// it would beside a GPU. From BRUME_EMU_PROTECT=1; off when unset.
+bool is_protecting();
+void set_protecting(bool on);
+
+/// Bytes of device memory that exist (a test of exhaustion lowers it).
+void set_memory_limit(size_t bytes);
+
+}  // namespace brume::cuda::emu
