@@ -1,0 +1,315 @@
+// Multiply-and-add convolutions on the tile kernels: input rows are copied, with their padding,
+// into a thread's own memory; no patches are written out.
+
+#include <algorithm>
+#include <vector>
+
+#include <brume/core/cpu/conv_driver.h>
+#include <brume/core/cpu/gemm_driver.h>
+#include <brume/core/cpu/parallel.h>
+#include <brume/core/cpu/scratch.h>
+
+namespace brume::cpu {
+namespace {
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+struct Tap {
+  int64_t offset, entry;
+};
+
+// One axis of a correlation: results first, first + every, ...; the o-th of them reads input
+// o * step + offset through kernel entry `entry`, for each tap in ascending order of offset.
+struct AxisPlan {
+  int64_t results = 0, first = 0, every = 1, step = 1;
+  std::vector<Tap> taps;
+
+  int64_t lowest() const { return taps.front().offset; }
+  // Inputs that `count` results touch, from the lowest on.
+  int64_t span(int64_t count) const {
+    return (count - 1) * step + taps.back().offset - taps.front().offset + 1;
+  }
+  // Whether neighbouring taps read neighbouring inputs.
+  bool adjacent() const {
+    return taps.back().offset - taps.front().offset + 1 == static_cast<int64_t>(taps.size());
+  }
+};
+
+AxisPlan forward_axis(const ConvShape& s, int axis) {
+  AxisPlan p{s.out[axis], 0, 1, s.stride[axis], {}};
+  for (int64_t k = 0; k < s.kernel[axis]; ++k)
+    p.taps.push_back({k * s.dilation[axis] - s.padding[axis], k});
+  return p;
+}
+
+// Entries of gx that lie at `phase` modulo the stride: gx[phase + stride j] reads gy[j + offset].
+AxisPlan gradient_axis(const ConvShape& s, int axis, int64_t phase) {
+  const int64_t stride = s.stride[axis];
+  AxisPlan p{ceil_div(s.in[axis] - phase, stride), phase, stride, 1, {}};
+  for (int64_t k = s.kernel[axis] - 1; k >= 0; --k) {
+    const int64_t reach = phase + s.padding[axis] - k * s.dilation[axis];
+    if (reach % stride == 0) p.taps.push_back({reach / stride, k});
+  }
+  return p;
+}
+
+// y[o] = sum over taps of x[o * step + offset] w[entry], summed over taps, then `from` channels.
+template <class T>
+struct Correlation {
+  int64_t batch, groups, from, to;  // channels of one group
+  const int64_t* in;                // sizes of x
+  AxisPlan axis[3];
+  Image<const T> x;
+  const T* w;
+  int64_t w_group, w_to, w_from, w_space[3];
+  ConvTerms<T> terms;
+  Image<T> y;
+
+  int64_t taps() const {
+    return static_cast<int64_t>(axis[0].taps.size() * axis[1].taps.size() * axis[2].taps.size());
+  }
+};
+
+// How the work is cut. A unit is a band of rows of one result plane; a chunk of work takes some
+// units and some panels of channels. Nothing here changes bits.
+template <class T>
+struct Bands {
+  int64_t rows;                      // of a band
+  int64_t bands, units;              // per plane, in all
+  int64_t chunk_units, unit_chunks;  // units go several to a chunk where images are small
+  int64_t panels, chunk_panels, panel_chunks;
+  int64_t packed_rows, packed_columns;  // of a unit's copy of x, per plane of taps
+  int64_t slot;                         // numbers in that copy
+
+  explicit Bands(const Correlation<T>& c) {
+    constexpr int64_t kBandPixels = 224, kChunkPixels = 64, kChunks = 8;
+    const AxisPlan &d = c.axis[0], &h = c.axis[1], &w = c.axis[2];
+    rows = std::clamp<int64_t>(kBandPixels / w.results, 1, h.results);
+    rows = ceil_div(h.results, ceil_div(h.results, rows));
+    bands = ceil_div(h.results, rows);
+    units = c.batch * c.groups * d.results * bands;
+    chunk_units = std::clamp<int64_t>(kChunkPixels / (rows * w.results), 1, units);
+    unit_chunks = ceil_div(units, chunk_units);
+    panels = ceil_div(c.to, gemm_isa<T>().columns);
+    panel_chunks = std::min(panels, ceil_div(kChunks, unit_chunks));
+    chunk_panels = ceil_div(panels, panel_chunks);
+    panel_chunks = ceil_div(panels, chunk_panels);
+    packed_rows = h.span(rows);
+    packed_columns = w.span(w.results);
+    slot = static_cast<int64_t>(d.taps.size()) * packed_rows * packed_columns * c.from;
+  }
+};
+
+struct Unit {
+  int64_t sample, group, depth, row, rows;
+};
+template <class T>
+Unit unit(const Correlation<T>& c, const Bands<T>& bands, int64_t index) {
+  Unit u{};
+  u.row = index % bands.bands * bands.rows;
+  u.rows = std::min(bands.rows, c.axis[1].results - u.row);
+  index /= bands.bands;
+  u.depth = index % c.axis[0].results;
+  index /= c.axis[0].results;
+  u.group = index % c.groups;
+  u.sample = index / c.groups;
+  return u;
+}
+
+// The rows that a unit reads, [taps of depth][packed_rows][packed_columns][from], zeros outside x.
+template <class T>
+void pack_unit(const Correlation<T>& c, const Bands<T>& bands, const Unit& u, T* out) {
+  const AxisPlan &d = c.axis[0], &h = c.axis[1], &w = c.axis[2];
+  const int64_t columns = bands.packed_columns, from = c.from, row = columns * from;
+  const int64_t left = std::clamp<int64_t>(-w.lowest(), 0, columns);
+  const int64_t inside = std::clamp<int64_t>(c.in[2] - w.lowest(), left, columns) - left;
+  const bool dense = c.x.space[2] == from;
+  for (const Tap& tap : d.taps) {
+    const int64_t depth = u.depth * d.step + tap.offset;
+    for (int64_t r = 0; r < bands.packed_rows; ++r, out += row) {
+      const int64_t y = u.row * h.step + h.lowest() + r;
+      if (depth < 0 || depth >= c.in[0] || y < 0 || y >= c.in[1]) {
+        std::fill_n(out, row, T(0));
+        continue;
+      }
+      std::fill_n(out, left * from, T(0));
+      std::fill(out + (left + inside) * from, out + row, T(0));
+      const T* x = c.x.at(u.sample, depth, y, left + w.lowest()) + u.group * from;
+      if (dense)
+        std::copy_n(x, inside * from, out + left * from);
+      else
+        for (int64_t i = 0; i < inside; ++i)
+          std::copy_n(x + i * c.x.space[2], from, out + (left + i) * from);
+    }
+  }
+}
+
+// [group][panel][tap][from][columns]
+template <class T>
+const T* pack_filter(const Correlation<T>& c, int64_t panels, Scratch& scratch) {
+  const auto& isa = gemm_isa<T>();
+  const int64_t block = c.from * isa.columns, panel = c.taps() * block;
+  T* out = scratch.take<T>(c.groups * panels * panel);
+  parallel_chunks(c.groups * panels, [&](int64_t index) {
+    const int64_t group = index / panels, j = index % panels * isa.columns;
+    const T* w = c.w + group * c.w_group + j * c.w_to;
+    T* to = out + index * panel;
+    for (const Tap& d : c.axis[0].taps)
+      for (const Tap& h : c.axis[1].taps)
+        for (const Tap& x : c.axis[2].taps) {
+          isa.pack_panels(
+              c.from, std::min(isa.columns, c.to - j),
+              w + d.entry * c.w_space[0] + h.entry * c.w_space[1] + x.entry * c.w_space[2],
+              c.w_from, c.w_to, to);
+          to += block;
+        }
+  });
+  return out;
+}
+
+// Where each run of taps starts in a unit's copy of x.
+template <class T>
+std::vector<int64_t> segments(const Correlation<T>& c, const Bands<T>& bands, bool joined) {
+  std::vector<int64_t> offsets;
+  const AxisPlan &h = c.axis[1], &w = c.axis[2];
+  for (size_t d = 0; d < c.axis[0].taps.size(); ++d)
+    for (const Tap& y : h.taps)
+      for (size_t x = 0; x < (joined ? 1 : w.taps.size()); ++x)
+        offsets.push_back(((static_cast<int64_t>(d) * bands.packed_rows + y.offset - h.lowest()) *
+                               bands.packed_columns +
+                           w.taps[x].offset - w.lowest()) *
+                          c.from);
+  return offsets;
+}
+
+template <class T>
+void correlate(const Correlation<T>& c) {
+  const auto& isa = gemm_isa<T>();
+  const AxisPlan &d = c.axis[0], &h = c.axis[1], &w = c.axis[2];
+  const Bands<T> bands(c);
+  Scratch shared;
+  const T* filter = pack_filter(c, bands.panels, shared);
+  const bool joined = w.adjacent();
+  const std::vector<int64_t> offsets = segments(c, bands, joined);
+
+  Product<T> p{};
+  p.m = w.results;
+  p.segments = static_cast<int64_t>(offsets.size());
+  p.length = joined ? static_cast<int64_t>(w.taps.size()) * c.from : c.from;
+  p.a_row = w.step * c.from;
+  p.a_k = 1;
+  p.a_segment = offsets.data();
+  p.b_panel = c.taps() * c.from * isa.columns;
+  p.b_k = isa.columns;
+  p.c_row = c.y.space[2] * w.every;
+  const ConvTerms<T>& terms = c.terms;
+  const bool plain =
+      !terms.bias && !terms.per_sample && !terms.residual.data && terms.scale == T(1);
+  // Narrow images leave room for more panels side by side.
+  const int64_t side = w.results <= 6 ? bands.chunk_panels : 1;
+
+  parallel_chunks(bands.unit_chunks * bands.panel_chunks, [&](int64_t chunk) {
+    const int64_t first = chunk / bands.panel_chunks * bands.chunk_units;
+    const int64_t count = std::min(bands.chunk_units, bands.units - first);
+    const int64_t panel0 = chunk % bands.panel_chunks * bands.chunk_panels;
+    const int64_t panel1 = std::min(panel0 + bands.chunk_panels, bands.panels);
+    Scratch scratch;
+    T* packed = scratch.take<T>(count * bands.slot);
+    T* shift = terms.per_sample ? scratch.take<T>(isa.columns * side) : nullptr;
+    for (int64_t i = 0; i < count; ++i)
+      pack_unit(c, bands, unit(c, bands, first + i), packed + i * bands.slot);
+    for (int64_t panel = panel0; panel < panel1; panel += side) {
+      const int64_t j = panel * isa.columns;
+      Product<T> q = p;
+      q.n = std::min(std::min(panel1 - panel, side) * isa.columns, c.to - j);
+      for (int64_t i = 0; i < count; ++i) {
+        const Unit u = unit(c, bands, first + i);
+        const int64_t channel = u.group * c.to + j;
+        q.b = filter + u.group * bands.panels * p.b_panel + panel * p.b_panel;
+        Epilogue<T> e{terms.bias ? terms.bias + channel : nullptr, nullptr,
+                      terms.residual.space[2] * w.every, terms.scale};
+        if (terms.per_sample) {
+          const T* add = terms.per_sample + u.sample * terms.per_sample_row + channel;
+          for (int64_t k = 0; k < q.n; ++k) shift[k] = e.bias ? e.bias[k] + add[k] : add[k];
+          e.bias = shift;
+        }
+        q.epilogue = plain ? nullptr : &e;
+        for (int64_t r = 0; r < u.rows; ++r) {
+          const int64_t depth = d.first + u.depth * d.every;
+          const int64_t row = h.first + (u.row + r) * h.every;
+          q.a = packed + i * bands.slot + r * h.step * bands.packed_columns * c.from;
+          q.c = c.y.at(u.sample, depth, row, w.first) + channel;
+          if (terms.residual.data)
+            e.residual = terms.residual.at(u.sample, depth, row, w.first) + channel;
+          isa.multiply(q);
+        }
+      }
+    }
+  });
+}
+
+// Entries that no tap reaches.
+template <class T>
+void without_taps(const Correlation<T>& c) {
+  const ConvTerms<T>& t = c.terms;
+  const int64_t channels = c.groups * c.to;
+  for (int64_t b = 0; b < c.batch; ++b)
+    for (int64_t i = 0; i < c.axis[0].results; ++i)
+      for (int64_t j = 0; j < c.axis[1].results; ++j)
+        for (int64_t k = 0; k < c.axis[2].results; ++k) {
+          const int64_t d = c.axis[0].first + i * c.axis[0].every;
+          const int64_t h = c.axis[1].first + j * c.axis[1].every;
+          const int64_t w = c.axis[2].first + k * c.axis[2].every;
+          T* y = c.y.at(b, d, h, w);
+          const T* residual = t.residual.data ? t.residual.at(b, d, h, w) : nullptr;
+          for (int64_t n = 0; n < channels; ++n) {
+            T v = t.bias ? t.bias[n] : T(0);
+            if (t.per_sample) v += t.per_sample[b * t.per_sample_row + n];
+            if (residual) v += residual[n];
+            y[n] = v * t.scale;
+          }
+        }
+}
+
+}  // namespace
+
+template <class T>
+void direct_forward(const ConvShape& s, const Image<const T>& x, const Filter<T>& w,
+                    const ConvTerms<T>& terms, const Image<T>& y) {
+  Correlation<T> c{s.batch, s.groups, s.ci, s.co, s.in, {},    x,
+                   w.data,  w.group,  w.co, w.ci, {},   terms, y};
+  std::copy_n(w.space, 3, c.w_space);
+  for (int i = 0; i < 3; ++i) c.axis[i] = forward_axis(s, i);
+  if (s.batch * s.pixels() == 0) return;
+  s.ci == 0 ? without_taps(c) : correlate(c);
+}
+
+template <class T>
+void direct_input_gradient(const ConvShape& s, const Image<const T>& gy, const Filter<T>& w,
+                           const ConvTerms<T>& terms, const Image<T>& gx) {
+  Correlation<T> c{s.batch, s.groups, s.co, s.ci, s.out, {},    gy,
+                   w.data,  w.group,  w.ci, w.co, {},    terms, gx};
+  std::copy_n(w.space, 3, c.w_space);
+  const int64_t* stride = s.stride;
+  for (int64_t phase = 0; phase < stride[0] * stride[1] * stride[2]; ++phase) {
+    c.axis[0] = gradient_axis(s, 0, phase / (stride[1] * stride[2]));
+    c.axis[1] = gradient_axis(s, 1, phase / stride[2] % stride[1]);
+    c.axis[2] = gradient_axis(s, 2, phase % stride[2]);
+    if (c.axis[0].results <= 0 || c.axis[1].results <= 0 || c.axis[2].results <= 0) continue;
+    if (s.batch == 0) continue;
+    c.taps() == 0 || s.co == 0 ? without_taps(c) : correlate(c);
+  }
+}
+
+template void direct_forward(const ConvShape&, const Image<const float>&, const Filter<float>&,
+                             const ConvTerms<float>&, const Image<float>&);
+template void direct_forward(const ConvShape&, const Image<const double>&, const Filter<double>&,
+                             const ConvTerms<double>&, const Image<double>&);
+template void direct_input_gradient(const ConvShape&, const Image<const float>&,
+                                    const Filter<float>&, const ConvTerms<float>&,
+                                    const Image<float>&);
+template void direct_input_gradient(const ConvShape&, const Image<const double>&,
+                                    const Filter<double>&, const ConvTerms<double>&,
+                                    const Image<double>&);
+
+}  // namespace brume::cpu
