@@ -158,19 +158,32 @@ Plan plan_of(const View& x, const View& y) {
   return plan;
 }
 
-struct Offsets {
-  int64_t x = 0, y = 0;
-};
-Offsets offsets_of(const std::vector<Axis>& axes, int64_t index) {
-  Offsets at;
-  for (size_t k = axes.size(); k-- > 0;) {
-    const int64_t i = index % axes[k].size;
-    index /= axes[k].size;
-    at.x += i * axes[k].x;
-    at.y += i * axes[k].y;
+// Walks over axes in order and knows where it stands in x and in y.
+class Walk {
+ public:
+  Walk(const std::vector<Axis>& axes, int64_t start) : axes_(axes) {
+    for (size_t k = axes.size(); k-- > 0 && start > 0; start /= axes[k].size) {
+      index_[k] = start % axes[k].size;
+      x += index_[k] * axes[k].x;
+      y += index_[k] * axes[k].y;
+    }
   }
-  return at;
-}
+  void next() {
+    for (size_t k = axes_.size(); k-- > 0;) {
+      x += axes_[k].x;
+      y += axes_[k].y;
+      if (++index_[k] < axes_[k].size) return;
+      x -= index_[k] * axes_[k].x;
+      y -= index_[k] * axes_[k].y;
+      index_[k] = 0;
+    }
+  }
+  int64_t x = 0, y = 0;
+
+ private:
+  const std::vector<Axis>& axes_;
+  int64_t index_[kMaxRank] = {};
+};
 
 // Converts n elements, `stride` apart, into `out`.
 template <class E>
@@ -225,19 +238,28 @@ class RowsForm {
         pieces_(pieces_of(plan.reduced_count, group_) * cuts_) {}
 
   void run() const {
-    const int64_t items = plan_.kept_count * pieces_;
     const int64_t work = std::min(plan_.run.size, kPiece) * std::min(group_, plan_.reduced_count);
+    const int64_t grain = std::max<int64_t>(kGrain / std::max<int64_t>(work, 1), 1);
+    if (pieces_ == 1) {
+      parallel_for(plan_.kept_count, grain, [&](int64_t begin, int64_t end) {
+        Walk at(plan_.kept, begin);
+        for (int64_t k = begin; k < end; ++k, at.next())
+          job_.put(at.y, runs(at.x, 0, plan_.reduced_count, plan_.run.size));
+      });
+      return;
+    }
+    const int64_t items = plan_.kept_count * pieces_;
     std::vector<P> partial(static_cast<size_t>(items));
-    parallel_for(items, std::max<int64_t>(kGrain / std::max<int64_t>(work, 1), 1),
-                 [&](int64_t begin, int64_t end) {
-                   for (int64_t i = begin; i < end; ++i)
-                     partial[static_cast<size_t>(i)] = piece(i / pieces_, i % pieces_);
-                 });
-    for (int64_t k = 0; k < plan_.kept_count; ++k) {
+    parallel_for(items, grain, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i)
+        partial[static_cast<size_t>(i)] = piece(i / pieces_, i % pieces_);
+    });
+    Walk at(plan_.kept, 0);
+    for (int64_t k = 0; k < plan_.kept_count; ++k, at.next()) {
       P total = partial[static_cast<size_t>(k * pieces_)];
       for (int64_t p = 1; p < pieces_; ++p)
         total = job_.reducer.combine(total, partial[static_cast<size_t>(k * pieces_ + p)]);
-      job_.put(offsets_of(plan_.kept, k).y, total);
+      job_.put(at.y, total);
     }
   }
 
@@ -246,7 +268,7 @@ class RowsForm {
 
   P piece(int64_t kept, int64_t number) const {
     const int64_t first = number / cuts_ * group_, cut = number % cuts_ * kPiece;
-    return runs(offsets_of(plan_.kept, kept).x + cut * plan_.run.x, first,
+    return runs(Walk(plan_.kept, kept).x + cut * plan_.run.x, first,
                 std::min(first + group_, plan_.reduced_count),
                 std::min(plan_.run.size - cut, kPiece));
   }
@@ -264,8 +286,9 @@ class RowsForm {
       total = reducer.combine(total, reducer.row(buffer, filled));
       filled = 0;
     };
-    for (int64_t r = first; r < last; ++r) {
-      const int64_t from = x + offsets_of(plan_.reduced, r).x;
+    Walk at(plan_.reduced, first);
+    for (int64_t r = first; r < last; ++r, at.next()) {
+      const int64_t from = x + at.x;
       if (straight) {
         total = reducer.combine(total, reducer.row(job_.elements(from), n));
         continue;
@@ -326,7 +349,7 @@ class ColumnsForm {
     const int64_t first = number % row_pieces_ * kRows * fold_;
     std::fill(sums, sums + n * fold_, job_.reducer.identity);
     if (outer_ > 0)
-      add_rows(offsets_of(plan_.kept, kept).x + offsets_of(plan_.reduced, number / row_pieces_).x +
+      add_rows(Walk(plan_.kept, kept).x + Walk(plan_.reduced, number / row_pieces_).x +
                    first * rows_.x + first_column * plan_.columns.x,
                std::min(kRows * fold_, rows_.size - first), n, sums);
     std::copy(sums, sums + n,
@@ -351,7 +374,7 @@ class ColumnsForm {
   }
 
   void combine(int64_t kept, P* partial) const {
-    const int64_t n = plan_.columns.size, y = offsets_of(plan_.kept, kept).y;
+    const int64_t n = plan_.columns.size, y = Walk(plan_.kept, kept).y;
     P* total = partial + kept * pieces_ * n;
     for (int64_t p = 1; p < pieces_; ++p)
       for (int64_t c = 0; c < n; ++c) total[c] = job_.reducer.combine(total[c], total[p * n + c]);
