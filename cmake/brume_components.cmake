@@ -53,6 +53,12 @@ set(BRUME_ISA_BYTES_portable 16)
 set(BRUME_ISA_BYTES_avx2 32)
 set(BRUME_ISA_BYTES_avx512 64)
 
+# Random numbers have the same bits everywhere: no a * b + c may become one instruction. (And no
+# square root may become a call, which keeps it out of vectors.)
+set(BRUME_RANDOM_FLAGS -ffp-contract=off -fno-math-errno)
+set(BRUME_FLAGS_OF_random_fills ${BRUME_RANDOM_FLAGS})
+set_source_files_properties(core/cpu/random.cpp core/random.cpp PROPERTIES COMPILE_OPTIONS "${BRUME_RANDOM_FLAGS}")
+
 # Every core/cpu/isa/*.inl is compiled once per instruction set, in a namespace of that name.
 function(brume_isa_sources target)
   file(GLOB inls CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/core/cpu/isa/*.inl)
@@ -62,7 +68,7 @@ function(brume_isa_sources target)
       set(source ${PROJECT_BINARY_DIR}/isa/${stem}_${isa}.cpp)
       file(CONFIGURE OUTPUT ${source} CONTENT "#include \"@inl@\"\n" @ONLY)
       set_source_files_properties(${source} PROPERTIES
-        COMPILE_OPTIONS "${BRUME_ISA_FLAGS_${isa}}"
+        COMPILE_OPTIONS "${BRUME_ISA_FLAGS_${isa}};${BRUME_FLAGS_OF_${stem}}"
         COMPILE_DEFINITIONS "BRUME_ISA=${isa};BRUME_VECTOR_BYTES=${BRUME_ISA_BYTES_${isa}}"
         OBJECT_DEPENDS ${inl})
       target_sources(${target} PRIVATE ${source})

@@ -4,31 +4,36 @@
 #include <cstdint>
 #include <memory>
 #include <span>
-#include <utility>
 #include <vector>
 
 namespace brume {
 
 struct RecordedDraw;
+class TorchStream;
 
 /// Seed and offset; every draw is a pure function of (seed, offset, element), so it is the same on
 /// any device and thread count, and a checkpoint of the two integers resumes it.
 class Generator {
  public:
-  explicit Generator(uint64_t seed = 0) : seed_(seed) {}
+  explicit Generator(uint64_t seed = 0);
+  /// A copy draws the same numbers as the original, on its own.
+  Generator(const Generator& other);
+  Generator(Generator&&) noexcept;
+  Generator& operator=(Generator other) noexcept;
+  ~Generator();
   /// The numbers of torch.manual_seed(seed) on the CPU (MT19937, drawn serially).
   static Generator torch_cpu(uint64_t seed);
 
   /// Serves recorded draws, in order, instead of drawing: see replay.h.
-  explicit Generator(std::shared_ptr<const std::vector<RecordedDraw>> recording)
-      : recording_(std::move(recording)) {}
+  explicit Generator(std::shared_ptr<const std::vector<RecordedDraw>> recording);
 
   uint64_t seed() const { return seed_; }
   uint64_t offset() const { return offset_; }
   void set_offset(uint64_t offset) { offset_ = offset; }
-  /// Claims `n` numbers: returns the offset of the first. @throws Error on a torch_cpu generator
+  /// Claims `n` numbers: returns the offset under which they are drawn. @throws Error on a
+  /// torch_cpu generator and on one that replays
   uint64_t advance(uint64_t n);
-  /// A generator of its own stream for sample `index`: does not depend on the batch.
+  /// A generator of its own stream for sample `index`: depends on the seed and the index alone.
   Generator for_sample(uint64_t index) const;
 
   bool is_torch() const { return torch_ != nullptr; }
@@ -40,13 +45,14 @@ class Generator {
   void fill_normal(std::span<float> out);
   void fill_uniform(std::span<double> out);
   void fill_normal(std::span<double> out);
+  /// The standard gamma distribution. @throws ShapeError if shape < 1
+  void fill_gamma(double shape, std::span<double> out);
   /// Uniform on [0, n).
   int64_t integer(int64_t n);
 
  private:
-  struct Torch;
   uint64_t seed_ = 0, offset_ = 0;
-  std::shared_ptr<Torch> torch_;
+  std::unique_ptr<TorchStream> torch_;
   std::shared_ptr<const std::vector<RecordedDraw>> recording_;
 };
 
