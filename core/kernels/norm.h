@@ -37,14 +37,14 @@ struct NormKernels {
                                      const View& rstd, const GroupNormParams& p, const View& gy,
                                      const View& gx, const GroupNormTerms& grads)>
       group_norm_backward{};
-  // y = (x - mean) rstd (weight + offset) + bias over rows. x, y: [R, D]; weight, bias: [G, D] or
-  // absent, row r takes line r / (R / G). mean (absent without centring), rstd: [R], f32 (f64).
-  // All row-major.
+  // y = (x - mean) rstd (weight + offset) + bias over rows. x, y: [R, D], row-major; weight, bias:
+  // [G, D] or absent, D contiguous, row r takes line r / (R / G). mean (absent without centring),
+  // rstd: [R], f32 (f64 for f64).
   Kernel<"row_norm",
          void(const View& x, const View& weight, const View& bias, const RowNormParams& p,
               const View& y, const View& mean, const View& rstd)>
       row_norm{};
-  // gweight, gbias: as weight, bias; absent = not wanted.
+  // gweight, gbias: [G, D] row-major; absent = not wanted.
   Kernel<"row_norm_backward", void(const View& x, const View& weight, const View& mean,
                                    const View& rstd, const RowNormParams& p, const View& gy,
                                    const View& gx, const View& gweight, const View& gbias)>
