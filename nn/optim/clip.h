@@ -1,12 +1,13 @@
 #pragma once
-// Limits on gradients, in place, between backward and an optimizer's step.
+// Limits on gradients, between backward and an optimizer's step.
 
-#include <brume/nn/named_tensors.h>
+#include <brume/nn/module.h>
 
 namespace brume::nn {
 
 /// Scales all gradients by one factor so that their joint p-norm is at most max_norm; returns the
-/// norm before. p may be infinity. (Optimizer::step clips 2-norms without this extra pass.)
+/// norm before. p may be infinity. Gradients with a non-finite norm stay as they are, for step() to
+/// name. (Optimizer::step clips 2-norms without this extra pass.)
 double clip_grad_norm(const NamedTensors& parameters, double max_norm, double p = 2);
 
 /// Limits every element of every gradient to [-limit, limit].

@@ -1,11 +1,11 @@
 #pragma once
 // Exponential moving average of parameters: the weights that are kept and sampled with.
 
-#include <brume/nn/named_tensors.h>
+#include <unordered_map>
+
+#include <brume/nn/module.h>
 
 namespace brume::nn {
-
-class Module;
 
 class Ema {
  public:
@@ -18,26 +18,41 @@ class Ema {
   void update();
 
   /// Exchanges the averages and the parameters' values, until swap_out() exchanges them back.
+  /// @throws Error if they are exchanged already (or not)
   void swap_in();
   void swap_out();
-  bool swapped() const { return swapped_; }
 
-  /// Averages under the parameters' names.
+  /// Averages under the parameters' names; between swap_in and swap_out, the parameters' values.
   NamedTensors averages() const;
   int64_t updates() const { return updates_; }
   /// Takes averages and the count from a checkpoint.
+  /// @throws Error if a parameter has no average, ShapeError if one does not fit
   void load(const NamedTensors& averages, int64_t updates);
 
+  /// One update whose averages are taken out one by one, by someone who already reads the
+  /// parameters; the rest follows in finish(). Without an Ema nothing happens.
+  class Pass {
+   public:
+    explicit Pass(Ema* ema);
+    double decay() const { return decay_; }
+    Tensor take(const Tensor& parameter);
+    void finish();
+
+   private:
+    Ema* ema_;
+    double decay_ = 0;
+    std::vector<bool> taken_;
+  };
+
  private:
-  friend class Optimizer;
   struct Entry {
     std::string name;
     Tensor parameter, average;
   };
-  double next_decay() const;
-  Tensor average_of(const Tensor& parameter) const;
+  void exchange();
 
   std::vector<Entry> entries_;
+  std::unordered_map<const TensorImpl*, size_t> index_;  // of a parameter's entry
   double decay_;
   bool warmup_, swapped_ = false;
   int64_t updates_ = 0;

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <span>
 
-#include <brume/nn/named_tensors.h>
+#include <brume/nn/module.h>
 
 namespace brume::nn {
 
@@ -19,22 +19,26 @@ struct StepOptions {
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
+  Optimizer(const Optimizer&) = delete;
+  Optimizer& operator=(const Optimizer&) = delete;
 
   /// Forgets all gradients; a parameter without one is left alone by step().
   void zero_grad();
   /// One step for every parameter that has a gradient. Returns the 2-norm of all gradients before
-  /// clipping. @throws GradError naming the first non-finite gradient, before any weight changes
+  /// clipping; it is not finite exactly if the step was skipped.
+  /// @throws GradError naming the first non-finite gradient, before any weight changes
   double step(const StepOptions& options = {});
 
   size_t groups() const { return lr_.size(); }
   double lr(size_t group = 0) const { return lr_.at(group); }
   void set_lr(double lr);  // of every group
-  void set_lr(size_t group, double lr);
+  void set_lr(size_t group, double lr) { lr_.at(group) = lr; }
 
-  /// `state.<parameter>.<slot>`, what a resumed run needs besides the parameters.
+  /// What a resumed run needs besides the parameters: `state.<parameter>.<slot>`, and the steps
+  /// taken as `state.<parameter>.step` (i64). Parameters that were never stepped are left out.
   NamedTensors state() const;
-  /// Copies a saved state; parameters that it does not name start afresh.
-  /// @throws FormatError on a key or shape that does not belong to this optimizer
+  /// Copies a saved state; parameters that it does not name start afresh. All or nothing.
+  /// @throws FormatError on a key, ShapeError on a shape that does not belong here
   void load_state(const NamedTensors& saved);
 
  protected:
@@ -43,9 +47,9 @@ class Optimizer {
     Tensor value;
     size_t group = 0;
     int64_t steps = 0;          // taken so far
-    std::vector<Tensor> slots;  // in the order of the slot names; undefined before the first step
+    std::vector<Tensor> slots;  // in the order of the slot names; undefined until written
   };
-  /// A parameter about to be stepped, its gradient in the parameter's memory order.
+  /// A parameter to be stepped; all tensors dense and in the parameter's memory order.
   struct Update {
     Parameter& parameter;
     Tensor grad;
@@ -56,11 +60,16 @@ class Optimizer {
   };
 
   explicit Optimizer(std::vector<std::string> slot_names) : slot_names_(std::move(slot_names)) {}
-  /// Adds a group; its options stay with the derived class, under the returned number.
+  /// Adds a group and returns its number, under which the derived class keeps its options.
+  /// @throws DTypeError unless all are f32 or f64; Error on a name that is taken
   size_t add_parameters(const NamedTensors& parameters, double lr);
+  /// Steps parameters of one group; their `steps` already count this one.
   virtual void update(size_t group, std::span<Update> updates, const Scales& scales) = 0;
 
  private:
+  std::vector<Update> pending_updates();
+  static double checked_norm(std::span<const Update> updates, bool skip_nonfinite);
+
   std::vector<std::string> slot_names_;
   std::vector<Parameter> parameters_;
   std::vector<double> lr_;

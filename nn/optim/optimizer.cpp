@@ -1,0 +1,152 @@
+#include <brume/nn/optim/optimizer.h>
+
+#include <algorithm>
+#include <cmath>
+#include <unordered_map>
+#include <unordered_set>
+
+#include <brume/autograd/node.h>
+#include <brume/core/backend.h>
+#include <brume/nn/optim/ema.h>
+
+namespace brume::nn {
+
+size_t Optimizer::add_parameters(const NamedTensors& parameters, double lr) {
+  std::unordered_set<std::string> names;
+  for (const Parameter& p : parameters_) names.insert(p.name);
+  std::vector<Parameter> added;
+  for (const auto& [name, value] : parameters) {
+    check<Error>(names.insert(name).second, "optimizer: the parameter '", name,
+                 "' is given more than once");
+    check<DTypeError>(value.dtype() == DType::f32 || value.dtype() == DType::f64,
+                      "optimizer: takes f32 and f64, but '", name, "' is ", value.dtype());
+    check(value.is_dense(), "optimizer: '", name, "' has gaps in memory, strides ",
+          value.strides());
+    added.push_back({.name = name,
+                     .value = value,
+                     .group = groups(),
+                     .slots = std::vector<Tensor>(slot_names_.size())});
+  }
+  parameters_.insert(parameters_.end(), added.begin(), added.end());
+  lr_.push_back(lr);
+  return groups() - 1;
+}
+
+void Optimizer::zero_grad() {
+  for (const Parameter& p : parameters_) set_grad(p.value, {});
+}
+
+void Optimizer::set_lr(double lr) { std::fill(lr_.begin(), lr_.end(), lr); }
+
+std::vector<Optimizer::Update> Optimizer::pending_updates() {
+  std::vector<Update> updates;
+  for (Parameter& p : parameters_) {
+    Tensor g = grad_of(p.value);
+    if (!g.defined()) continue;
+    for (const Tensor& slot : p.slots)
+      check<Error>(
+          !slot.defined() || (slot.dtype() == p.value.dtype() && slot.device() == p.value.device()),
+          "step: '", p.name, "' is ", p.value.dtype(), " on ", p.value.device(),
+          " and its optimizer state is not; move a module before its first step");
+    if (g.strides() != p.value.strides() || g.dtype() != p.value.dtype()) {
+      Tensor copy = empty_like(p.value);
+      copy_(copy, g);
+      g = copy;
+    }
+    updates.push_back({.parameter = p, .grad = g, .average = {}});
+  }
+  return updates;
+}
+
+double Optimizer::checked_norm(std::span<const Update> updates, bool skip_nonfinite) {
+  std::vector<View> grads;
+  for (const Update& u : updates) grads.push_back(u.grad.view());
+  const Tensor sums = empty({static_cast<int64_t>(grads.size())},
+                            {.dtype = DType::f64, .device = updates[0].grad.device()});
+  kernels(sums).optim.sums_of_squares(grads, sums.view());
+  const std::vector<double> squares = sums.to_vector<double>();
+  double total = 0;
+  for (size_t i = 0; i < squares.size(); ++i) {
+    check<GradError>(std::isfinite(squares[i]) || skip_nonfinite, "step: the gradient of '",
+                     updates[i].parameter.name,
+                     "' is not finite; no parameter was changed. Lower the learning rate, clip, or "
+                     "pass skip_nonfinite");
+    total += squares[i];
+  }
+  return std::sqrt(total);
+}
+
+double Optimizer::step(const StepOptions& options) {
+  const NoGrad no_grad;
+  check(options.clip_norm >= 0, "step: clip_norm must not be negative, got ", options.clip_norm);
+  std::vector<Update> updates = pending_updates();
+  const double norm = updates.empty() ? 0 : checked_norm(updates, options.skip_nonfinite);
+  if (!std::isfinite(norm)) return norm;
+
+  Scales scales;
+  if (options.clip_norm > 0) scales.grad = std::min(options.clip_norm / (norm + 1e-6), 1.0);
+  Ema::Pass average(options.ema);
+  scales.average_decay = average.decay();
+  for (size_t group = 0; group < groups(); ++group) {
+    std::vector<Update> of_group;
+    for (const Update& u : updates)
+      if (u.parameter.group == group) of_group.push_back(u);
+    for (Update& u : of_group) {
+      ++u.parameter.steps;
+      u.average = average.take(u.parameter.value);
+    }
+    if (!of_group.empty()) update(group, of_group, scales);
+  }
+  for (const Update& u : updates) {
+    u.parameter.value.impl().storage->bump_version();
+    if (u.average.defined()) u.average.impl().storage->bump_version();
+  }
+  average.finish();
+  return norm;
+}
+
+NamedTensors Optimizer::state() const {
+  NamedTensors out;
+  for (const Parameter& p : parameters_) {
+    if (p.steps == 0) continue;
+    const std::string prefix = "state." + p.name + ".";
+    for (size_t i = 0; i < slot_names_.size(); ++i)
+      if (p.slots[i].defined()) out.push_back({prefix + slot_names_[i], p.slots[i]});
+    out.push_back({prefix + "step", scalar(static_cast<double>(p.steps), {.dtype = DType::i64})});
+  }
+  return out;
+}
+
+void Optimizer::load_state(const NamedTensors& saved) {
+  const NoGrad no_grad;
+  std::vector<Parameter> loaded = parameters_;
+  struct Place {
+    Parameter* parameter;
+    size_t slot;  // slot_names_.size(): the step
+  };
+  std::unordered_map<std::string, Place> places;
+  for (Parameter& p : loaded) {
+    p.steps = 0;
+    p.slots.assign(slot_names_.size(), {});
+    for (size_t i = 0; i <= slot_names_.size(); ++i)
+      places[cat("state.", p.name, ".", i < slot_names_.size() ? slot_names_[i] : "step")] = {&p,
+                                                                                              i};
+  }
+  for (const auto& [key, value] : saved) {
+    const auto found = places.find(key);
+    check<FormatError>(found != places.end(), "load_state: '", key,
+                       "' belongs to no parameter of this optimizer");
+    auto [p, slot] = found->second;
+    if (slot == slot_names_.size()) {
+      p->steps = static_cast<int64_t>(value.item());
+      continue;
+    }
+    check(value.shape() == p->value.shape(), "load_state: '", key, "' is ", value.shape(),
+          " and its parameter ", p->value.shape());
+    p->slots[slot] = empty_like(p->value);
+    copy_(p->slots[slot], value);
+  }
+  parameters_ = std::move(loaded);
+}
+
+}  // namespace brume::nn

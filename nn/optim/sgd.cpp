@@ -1,0 +1,47 @@
+#include <brume/nn/optim/sgd.h>
+
+#include <brume/core/backend.h>
+
+namespace brume::nn {
+
+Sgd::Sgd(const NamedTensors& parameters, const SgdOptions& options)
+    : Optimizer({"momentum_buffer"}) {
+  add_group(parameters, options);
+}
+
+void Sgd::add_group(const NamedTensors& parameters, const SgdOptions& o) {
+  check(o.lr >= 0, "Sgd: lr must not be negative, got ", o.lr);
+  check(o.momentum >= 0, "Sgd: momentum must not be negative, got ", o.momentum);
+  check(o.weight_decay >= 0, "Sgd: weight_decay must not be negative, got ", o.weight_decay);
+  check(!o.nesterov || (o.momentum > 0 && o.dampening == 0),
+        "Sgd: nesterov wants momentum and no dampening, got momentum ", o.momentum,
+        " and dampening ", o.dampening);
+  add_parameters(parameters, o.lr);
+  options_.push_back(o);
+}
+
+void Sgd::update(size_t group, std::span<Update> updates, const Scales& scales) {
+  const SgdOptions& o = options_[group];
+  std::vector<SgdEntry> list;
+  for (Update& u : updates) {
+    Tensor& buffer = u.parameter.slots[0];
+    const bool first = !buffer.defined();
+    if (first && o.momentum > 0) buffer = empty_like(u.parameter.value);
+    list.push_back({.param = u.parameter.value.view(),
+                    .grad = u.grad.view(),
+                    .momentum_buffer = o.momentum > 0 ? buffer.view() : View{},
+                    .average = u.average.defined() ? u.average.view() : View{},
+                    .first = first});
+  }
+  kernels(updates[0].grad)
+      .optim.sgd(list, {.lr = lr(group),
+                        .momentum = o.momentum,
+                        .dampening = o.dampening,
+                        .weight_decay = o.weight_decay,
+                        .nesterov = o.nesterov,
+                        .maximize = o.maximize,
+                        .grad_scale = scales.grad,
+                        .average_decay = scales.average_decay});
+}
+
+}  // namespace brume::nn
