@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include <brume/core/kernels/index.h>
 #include <brume/core/tensor.h>
 
 namespace brume {
@@ -14,8 +15,9 @@ Tensor index_select(const Tensor& x, int64_t axis, const Tensor& index);
 Tensor index_add(const Tensor& x, int64_t axis, const Tensor& index, const Tensor& source);
 /// y[..., i, ...] = x[..., index[..., i, ...], ...]; index has y's shape.
 Tensor gather(const Tensor& x, int64_t axis, const Tensor& index);
-enum class ScatterReduce { replace, sum, mean, max, min };
-/// The reverse of gather: places source into a copy of x.
+/// The reverse of gather: places source into a copy of x. Without include_self, places that
+/// something goes to forget x. Where several elements replace one, the last stays, and indices must
+/// not repeat if gradients are wanted; extrema share theirs evenly among equals.
 Tensor scatter(const Tensor& x, int64_t axis, const Tensor& index, const Tensor& source,
                ScatterReduce reduce = ScatterReduce::replace, bool include_self = true);
 /// Rows of weight [V, D] at index (any shape) -> [..., D]; the row `padding` gets no gradient.
@@ -24,11 +26,13 @@ Tensor embedding(const Tensor& weight, const Tensor& index, int64_t padding = -1
 Tensor masked_select(const Tensor& x, const Tensor& mask);
 /// Positions of the non-zero elements, i64 [count, rank].
 Tensor nonzero(const Tensor& x);
-/// Values and positions along an axis; stable.
+/// Values and positions along an axis; stable. NaN counts as largest.
 std::pair<Tensor, Tensor> sort(const Tensor& x, int64_t axis, bool descending = false);
 std::pair<Tensor, Tensor> topk(const Tensor& x, int64_t k, int64_t axis, bool largest = true);
-/// First position in `sorted` [..., n] that is >= value (or > value if `right`), i64.
+/// First position in `sorted` that is >= value (or > value if `right`), i64.
+/// @shape  sorted [n] with values of any shape, or [..., n] with values [..., m] -> as values
 Tensor searchsorted(const Tensor& sorted, const Tensor& values, bool right = false);
+/// How often each of 0, 1, ... occurs in x (i64, not negative), at least `minlength` entries.
 Tensor bincount(const Tensor& x, int64_t minlength = 0);
 
 }  // namespace brume

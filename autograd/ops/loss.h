@@ -1,5 +1,5 @@
 #pragma once
-// Losses that are a kernel of their own; others are compositions at the place of use.
+// The losses that every program needs; others are one line at the place of use.
 
 #include <brume/core/tensor.h>
 

@@ -1,10 +1,37 @@
 #pragma once
-// Family index.
+// Family index: elements chosen and placed by integer tensors (i64). Indices were checked before.
 
 #include <brume/core/kernels/kernel.h>
 
 namespace brume {
 
-struct IndexKernels {};
+enum class ScatterReduce { replace, sum, mean, max, min };
+
+struct IndexKernels {
+  // Raises ShapeError unless every index lies in [0, limit): names `who`, the index and the limit.
+  Kernel<"check_indices", void(const char* who, int64_t limit, const View& index)> check_indices{};
+  // y[.., j, ..] = x[.., index[j], ..]; all row-major; any dtype.
+  Kernel<"index_select", void(int axis, const View& x, const View& index, const View& y)>
+      index_select{};
+  // y[.., index[j], ..] += source[.., j, ..] in the order of j; all row-major; f32 f64 i64.
+  Kernel<"index_add", void(int axis, const View& index, const View& source, const View& y)>
+      index_add{};
+  // y[.., i, ..] = x[.., index[.., i, ..], ..]; index has y's shape, x is no smaller on the other
+  // axes; any strides and dtype.
+  Kernel<"gather", void(int axis, const View& x, const View& index, const View& y)> gather{};
+  // y holds the values to scatter into. Without include_self a place that something is scattered to
+  // forgets its value first. In the order of the axis; any strides; f32 f64 i64.
+  Kernel<"scatter", void(ScatterReduce reduce, bool include_self, int axis, const View& index,
+                         const View& source, const View& y)>
+      scatter{};
+  // positions (i64, x's shape): a stable order of each line; NaN counts as largest.
+  Kernel<"argsort", void(int axis, bool descending, const View& x, const View& positions)>
+      argsort{};
+  // Positions of the non-zero elements in logical order, y: i64 [count, rank], count known before.
+  Kernel<"nonzero", void(const View& x, const View& y)> nonzero{};
+  // sorted [n] or [.., n], values [.., m] (row-major, one dtype), y: i64, values' shape.
+  Kernel<"searchsorted", void(bool right, const View& sorted, const View& values, const View& y)>
+      searchsorted{};
+};
 
 }  // namespace brume
