@@ -37,11 +37,31 @@ BRUME_NATIVE_VECTOR(int32_t, 16)
 BRUME_NATIVE_VECTOR(int64_t, 2)
 BRUME_NATIVE_VECTOR(int64_t, 4)
 BRUME_NATIVE_VECTOR(int64_t, 8)
+BRUME_NATIVE_VECTOR(int16_t, 4)
+BRUME_NATIVE_VECTOR(int16_t, 8)
+BRUME_NATIVE_VECTOR(int16_t, 16)
 BRUME_NATIVE_VECTOR(uint16_t, 4)
 BRUME_NATIVE_VECTOR(uint16_t, 8)
 BRUME_NATIVE_VECTOR(uint16_t, 16)
 #undef BRUME_NATIVE_VECTOR
 #endif
+
+template <int kBytes>
+struct SignedInteger;
+template <>
+struct SignedInteger<2> {
+  using type = int16_t;
+};
+template <>
+struct SignedInteger<4> {
+  using type = int32_t;
+};
+template <>
+struct SignedInteger<8> {
+  using type = int64_t;
+};
+template <int kBytes>
+using BitsOf = typename SignedInteger<kBytes>::type;
 
 template <class To, class From>
 BRUME_HD To bit_copy(const From& from) {
@@ -51,15 +71,16 @@ BRUME_HD To bit_copy(const From& from) {
   return to;
 }
 
-/// The answer to a comparison of Vec<T, N>: one truth value per lane.
-template <class T, int N>
+/// The answer to a comparison: one truth value per lane, kept in kBytes each.
+template <int kBytes, int N>
 struct Mask {
-  using Native = decltype(typename NativeVector<T, N>::type{} <
-                          typename NativeVector<T, N>::type{});
+  using Native = decltype(typename NativeVector<BitsOf<kBytes>, N>::type{} <
+                          typename NativeVector<BitsOf<kBytes>, N>::type{});
   Native m;
 
   friend BRUME_HD Mask operator&(Mask a, Mask b) { return {static_cast<Native>(a.m & b.m)}; }
   friend BRUME_HD Mask operator|(Mask a, Mask b) { return {static_cast<Native>(a.m | b.m)}; }
+  friend BRUME_HD Mask operator^(Mask a, Mask b) { return {static_cast<Native>(a.m ^ b.m)}; }
   friend BRUME_HD Mask operator!(Mask a) {
     if constexpr (N == 1)
       return {!a.m};
@@ -74,7 +95,7 @@ struct Mask {
       constexpr int kWords = static_cast<int>(sizeof(Native) / 8);
       int64_t words[kWords], all = 0;
       __builtin_memcpy(words, &a.m, sizeof words);
-#pragma GCC unroll 8
+      BRUME_UNROLL
       for (int i = 0; i < kWords; ++i) all |= words[i];
       return all != 0;
     }
@@ -85,6 +106,7 @@ template <class T, int N>
 struct Vec {
   using Element = T;
   using Native = typename NativeVector<T, N>::type;
+  using Mask = math::Mask<sizeof(T), N>;
   static constexpr int kLanes = N;
   Native v;
 
@@ -132,36 +154,45 @@ struct Vec {
   friend BRUME_HD Vec operator&(Vec a, Vec b) { return make(a.v & b.v); }
   friend BRUME_HD Vec operator|(Vec a, Vec b) { return make(a.v | b.v); }
   friend BRUME_HD Vec operator^(Vec a, Vec b) { return make(a.v ^ b.v); }
+  friend BRUME_HD Vec operator~(Vec a) { return make(~a.v); }
   friend BRUME_HD Vec operator<<(Vec a, int n) { return make(a.v << n); }
   friend BRUME_HD Vec operator>>(Vec a, int n) { return make(a.v >> n); }
 
-  friend BRUME_HD Mask<T, N> operator<(Vec a, Vec b) { return {a.v < b.v}; }
-  friend BRUME_HD Mask<T, N> operator<=(Vec a, Vec b) { return {a.v <= b.v}; }
-  friend BRUME_HD Mask<T, N> operator>(Vec a, Vec b) { return {a.v > b.v}; }
-  friend BRUME_HD Mask<T, N> operator>=(Vec a, Vec b) { return {a.v >= b.v}; }
-  friend BRUME_HD Mask<T, N> operator==(Vec a, Vec b) { return {a.v == b.v}; }
-  friend BRUME_HD Mask<T, N> operator!=(Vec a, Vec b) { return {a.v != b.v}; }
-  friend BRUME_HD Mask<T, N> operator<(Vec a, double b) { return a < Vec(b); }
-  friend BRUME_HD Mask<T, N> operator<=(Vec a, double b) { return a <= Vec(b); }
-  friend BRUME_HD Mask<T, N> operator>(Vec a, double b) { return a > Vec(b); }
-  friend BRUME_HD Mask<T, N> operator>=(Vec a, double b) { return a >= Vec(b); }
-  friend BRUME_HD Mask<T, N> operator==(Vec a, double b) { return a == Vec(b); }
-  friend BRUME_HD Mask<T, N> operator!=(Vec a, double b) { return a != Vec(b); }
+  friend BRUME_HD Mask operator<(Vec a, Vec b) { return {a.v < b.v}; }
+  friend BRUME_HD Mask operator<=(Vec a, Vec b) { return {a.v <= b.v}; }
+  friend BRUME_HD Mask operator>(Vec a, Vec b) { return {a.v > b.v}; }
+  friend BRUME_HD Mask operator>=(Vec a, Vec b) { return {a.v >= b.v}; }
+  friend BRUME_HD Mask operator==(Vec a, Vec b) { return {a.v == b.v}; }
+  friend BRUME_HD Mask operator!=(Vec a, Vec b) { return {a.v != b.v}; }
+  friend BRUME_HD Mask operator<(Vec a, double b) { return a < Vec(b); }
+  friend BRUME_HD Mask operator<=(Vec a, double b) { return a <= Vec(b); }
+  friend BRUME_HD Mask operator>(Vec a, double b) { return a > Vec(b); }
+  friend BRUME_HD Mask operator>=(Vec a, double b) { return a >= Vec(b); }
+  friend BRUME_HD Mask operator==(Vec a, double b) { return a == Vec(b); }
+  friend BRUME_HD Mask operator!=(Vec a, double b) { return a != Vec(b); }
 
   /// a where the mask holds, else b.
-  friend BRUME_HD Vec select(Mask<T, N> m, Vec a, Vec b) { return make(m.m ? a.v : b.v); }
+  friend BRUME_HD Vec select(Mask m, Vec a, Vec b) { return make(m.m ? a.v : b.v); }
   /// a * b + c
   friend BRUME_HD Vec fma(Vec a, Vec b, Vec c) { return make(a.v * b.v + c.v); }
   /// The second operand where one is NaN, as the instruction does it.
   friend BRUME_HD Vec min(Vec a, Vec b) { return make(a.v < b.v ? a.v : b.v); }
   friend BRUME_HD Vec max(Vec a, Vec b) { return make(a.v > b.v ? a.v : b.v); }
   friend BRUME_HD Vec sqrt(Vec a) {
-    return per_lane(a, [](T x) {
+    const auto root = [](T x) -> T {
       if constexpr (sizeof(T) == 4)
         return __builtin_sqrtf(x);
       else
         return __builtin_sqrt(x);
-    });
+    };
+    if constexpr (N == 1) {
+      return make(root(a.v));
+    } else {
+      Vec y;
+      BRUME_UNROLL
+      for (int i = 0; i < N; ++i) y.v[i] = root(a.v[i]);
+      return y;
+    }
   }
 
   BRUME_HD T operator[](int lane) const {
@@ -182,16 +213,16 @@ struct Vec {
 template <class T>
 using Wide = Vec<T, BRUME_VECTOR_BYTES / static_cast<int>(sizeof(T))>;
 
-/// f of each lane by itself.
+/// f of each lane by itself, in a loop: for functions that take far longer than the loop.
 template <class T, int N, class F, class... More>
-BRUME_HD Vec<T, N> per_lane(Vec<T, N> x, F f, More... more) {
+BRUME_HD Vec<T, N> per_lane(F f, Vec<T, N> x, More... more) {
   if constexpr (N == 1) {
     return Vec<T, N>(f(x.v, more.v...));
   } else {
-    Vec<T, N> y;
-#pragma GCC unroll 16
-    for (int i = 0; i < N; ++i) y.v[i] = f(x.v[i], more.v[i]...);
-    return y;
+    T y[N];
+#pragma GCC unroll 1
+    for (int i = 0; i < N; ++i) y[i] = f(x.v[i], more.v[i]...);
+    return Vec<T, N>::load(y);
   }
 }
 

@@ -2,25 +2,11 @@
 // Family pointwise: one functor applied element by element, its gradients, and copies.
 
 #include <brume/core/kernels/kernel.h>
+#include <brume/core/kernels/pointwise_blocks.h>
 
 namespace brume {
 
 inline constexpr int kMaxOperands = 4;
-
-/// Loops over contiguous blocks of one element type that lie in L1; `functor` points at the
-/// functor's constants. Buffers never alias, except that `y` may be one of `x`.
-template <class T>
-struct PointwiseBlocks {
-  /// y[i] = f(x[0][i], ...)
-  void (*forward)(const void* functor, int64_t n, T* y, const T* const* x) = nullptr;
-  /// gx[k][i] = g[i] * df/dx_k
-  void (*backward)(const void* functor, int64_t n, const T* g, const T* const* x,
-                   T* const* gx) = nullptr;
-  /// The gradient of `backward` for cotangents h[k] of its gx[k]:
-  /// gg[i] = sum_k h[k] df/dx_k;  gx[j][i] = g sum_k h[k] d2f/dx_k dx_j
-  void (*backward2)(const void* functor, int64_t n, const T* g, const T* const* x,
-                    const T* const* h, T* gg, T* const* gx) = nullptr;
-};
 
 /// A functor, type-erased. `id` is its place in AllPointwiseFns, where a backend finds its own
 /// code; -1 for a user's functor, which brings loops for the CPU.
@@ -28,6 +14,9 @@ struct PointwiseFn {
   const char* name = nullptr;
   int id = -1;
   int arity = 1;
+  bool predicate = false;       // gives bool
+  bool takes_integers = false;  // gives integers from integers
+  unsigned unit_partials = 0;   // bit k: the derivative along x[k] is exactly 1
   const void* functor = nullptr;
   size_t functor_bytes = 0;
   const PointwiseBlocks<float>* f32 = nullptr;
