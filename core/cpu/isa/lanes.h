@@ -37,4 +37,19 @@ BRUME_HD void for_vectors(int64_t n, F&& f) {
   if (i < n) f(i, Part<V>{static_cast<int>(n - i)});
 }
 
+/// How many whole vectors stand side by side.
+template <int kN>
+struct Group {
+  static constexpr int kVectors = kN;
+};
+
+/// f(i, group, lanes) for each kN vectors of [0, n), then for the rest one by one.
+template <class V, int kN, class F>
+BRUME_HD void for_groups(int64_t n, F&& f) {
+  int64_t i = 0;
+  for (; i + kN * V::kLanes <= n; i += kN * V::kLanes) f(i, Group<kN>{}, Whole<V>{});
+  for (; i + V::kLanes <= n; i += V::kLanes) f(i, Group<1>{}, Whole<V>{});
+  if (i < n) f(i, Group<1>{}, Part<V>{static_cast<int>(n - i)});
+}
+
 }  // namespace brume::math::inline BRUME_ISA
