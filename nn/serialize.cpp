@@ -15,9 +15,6 @@
 namespace brume::nn {
 namespace {
 
-constexpr const char* kClassKey = "brume.class";
-constexpr const char* kConfigKey = "brume.config";
-
 // A tensor that a file (or a list) has; read only after everything has been found to fit.
 struct Offered {
   std::string key;
@@ -128,13 +125,14 @@ std::string metadata_of(const io::SafetensorsFile& file, const char* key) {
 
 }  // namespace
 
-void save(const Module& module, const std::string& path) {
+void save(const Module& module, const std::string& path, io::Metadata notes) {
   check<Error>(path.ends_with(".safetensors"), "save: the name must end in .safetensors, got '",
                path, "'");
-  const io::Metadata metadata{{kClassKey, module.class_name()}, {kConfigKey, module.config_json()}};
+  notes[kClassKey] = module.class_name();
+  notes[kConfigKey] = module.config_json();
   std::vector<std::pair<std::string, Tensor>> tensors;
   for (NamedTensor& t : module.state()) tensors.emplace_back(std::move(t.name), t.tensor);
-  io::save_safetensors(path, tensors, metadata);
+  io::save_safetensors(path, tensors, notes);
 }
 
 Ref<Module> load(const std::string& path) {

@@ -6,13 +6,19 @@
 #include <utility>
 #include <vector>
 
+#include <brume/core/io/safetensors.h>
 #include <brume/nn/module.h>
 
 namespace brume::nn {
 
-/// Writes class, arguments and state; the file appears whole or not at all.
+// Where a file's metadata says what rebuilds the module.
+inline constexpr const char* kClassKey = "brume.class";
+inline constexpr const char* kConfigKey = "brume.config";
+
+/// Writes class, arguments and state, and `notes` into the metadata beside them; the file appears
+/// whole or not at all.
 /// @throws IoError; Error if the arguments are not known or the name does not end in .safetensors
-void save(const Module& module, const std::string& path);
+void save(const Module& module, const std::string& path, io::Metadata notes = {});
 
 /// Rebuilds a module from a file that save() wrote, on the CPU and in training mode. Memory is
 /// asked for only after the file has been found to fit.

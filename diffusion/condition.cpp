@@ -1,0 +1,45 @@
+#include <brume/diffusion/condition.h>
+
+namespace brume::diffusion {
+
+Condition::Condition(std::vector<std::pair<std::string, Tensor>> entries)
+    : entries_(std::move(entries)) {
+  for (size_t i = 0; i < entries_.size(); ++i) {
+    check(!entries_[i].first.empty(), "Condition: a named tensor wants a name");
+    for (size_t j = 0; j < i; ++j)
+      check(entries_[i].first != entries_[j].first, "Condition: '", entries_[i].first,
+            "' stands twice");
+  }
+}
+
+Tensor Condition::tensor() const {
+  if (entries_.empty()) return {};
+  check(is_tensor(), "Condition: wants one tensor without a name, got ", entries_.size(),
+        " named ones, the first is '", entries_[0].first, "'");
+  return entries_[0].second;
+}
+
+const Tensor& Condition::at(std::string_view name) const {
+  std::string known;
+  for (const auto& [key, value] : entries_) {
+    if (key == name) return value;
+    known += cat(known.empty() ? "" : ", ", "'", key, "'");
+  }
+  throw ShapeError(cat("Condition: has no '", name, "'; ",
+                       known.empty() ? "it is empty" : cat("there is ", known)));
+}
+
+Tensor Condition::find(std::string_view name) const {
+  for (const auto& [key, value] : entries_)
+    if (key == name) return value;
+  return {};
+}
+
+void Condition::check_batch(int64_t batch, const char* who) const {
+  for (const auto& [key, value] : entries_)
+    check(value.rank() >= 1 && value.size(0) == batch, who, ": the condition",
+          key.empty() ? "" : cat(" '", key, "'"), " is ", value.shape(),
+          ", but the batch size of x is ", batch);
+}
+
+}  // namespace brume::diffusion

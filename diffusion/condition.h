@@ -1,0 +1,43 @@
+#pragma once
+
+#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <brume/core/tensor.h>
+
+namespace brume::diffusion {
+
+/// What a model is conditioned on: nothing, one tensor, or named tensors in order. All share the
+/// batch as their first axis.
+class Condition {
+ public:
+  Condition() = default;
+  Condition(Tensor x) {
+    if (x.defined()) entries_.emplace_back("", std::move(x));
+  }
+  /// @throws ShapeError if a name is empty or stands twice
+  Condition(std::vector<std::pair<std::string, Tensor>> entries);
+  Condition(std::initializer_list<std::pair<std::string, Tensor>> entries)
+      : Condition(std::vector(entries)) {}
+
+  bool empty() const { return entries_.empty(); }
+  bool is_tensor() const { return entries_.size() == 1 && entries_[0].first.empty(); }
+  /// The one tensor; undefined if there is no condition. @throws ShapeError if tensors are named
+  Tensor tensor() const;
+  /// @throws ShapeError listing the names there are
+  const Tensor& at(std::string_view name) const;
+  /// Undefined if there is none of that name.
+  Tensor find(std::string_view name) const;
+  const std::vector<std::pair<std::string, Tensor>>& entries() const { return entries_; }
+
+  /// @throws ShapeError naming `who` and the entry if one has another batch size
+  void check_batch(int64_t batch, const char* who) const;
+
+ private:
+  std::vector<std::pair<std::string, Tensor>> entries_;
+};
+
+}  // namespace brume::diffusion

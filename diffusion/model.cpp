@@ -1,0 +1,68 @@
+#include <brume/diffusion/model.h>
+
+#include <mutex>
+#include <unordered_map>
+
+#include <brume/autograd/ops/shape.h>
+#include <brume/diffusion/builtin.h>
+#include <brume/nn/serialize.h>
+
+namespace brume::diffusion {
+namespace {
+
+struct Calls {
+  std::mutex mutex;
+  std::unordered_map<std::type_index, detail::CallModule> by_type;
+};
+Calls& calls() {
+  static Calls instance;
+  return instance;
+}
+
+detail::CallModule find_call(const nn::Module& module) {
+  register_builtin();
+  const std::scoped_lock lock(calls().mutex);
+  const auto found = calls().by_type.find(typeid(module));
+  return found == calls().by_type.end() ? nullptr : found->second;
+}
+
+}  // namespace
+
+void detail::register_call(std::type_index type, CallModule call) {
+  const std::scoped_lock lock(calls().mutex);
+  calls().by_type[type] = call;
+}
+
+AnyModel::AnyModel(nn::Ref<nn::Module> module) : module_(std::move(module)) {
+  const detail::CallModule call = find_call(*module_);
+  check<Error>(call != nullptr, "AnyModel: ", module_->class_name(),
+               " is no (x, t, condition) model; wrap it in an adapter, or register it with "
+               "diffusion::register_model");
+  call_ = [m = module_.get(), call](const Tensor& x, const Tensor& t, const Condition& c) {
+    return call(*m, x, t, c);
+  };
+}
+
+Tensor AnyModel::operator()(const Tensor& x, const Tensor& t, const Condition& condition) const {
+  check<Error>(static_cast<bool>(call_), "AnyModel: holds no model");
+  return call_(x, t, condition);
+}
+
+Predictor bind(AnyModel model, Condition condition) {
+  return [model = std::move(model), condition = std::move(condition)](
+             const Tensor& x, const Tensor& t) { return model(x, t, condition); };
+}
+
+Tensor per_sample(const Tensor& t, const Tensor& x) {
+  check(t.rank() == 1, "per_sample: wants one value per sample, got ", t.shape());
+  Shape shape = Shape::filled(x.rank(), 1);
+  shape[0] = t.size(0);
+  return reshape(t, shape);
+}
+
+nn::Ref<nn::Module> load(const std::string& path) {
+  register_builtin();
+  return nn::load(path);
+}
+
+}  // namespace brume::diffusion

@@ -1,0 +1,88 @@
+#pragma once
+// The protocol: a model predicts from (x, t, condition); a predictor is a model with the condition
+// bound; a denoiser is what a solver integrates.
+
+#include <concepts>
+#include <functional>
+#include <string>
+#include <typeindex>
+
+#include <brume/core/tensor.h>
+#include <brume/diffusion/condition.h>
+#include <brume/nn/module.h>
+#include <brume/nn/registry.h>
+
+namespace brume::diffusion {
+
+/// @shape  x and the result [B, ...], t [B]
+template <class M>
+concept Model = requires(M& m, const Tensor& x, const Tensor& t, const Condition& c) {
+  { m(x, t, c) } -> std::convertible_to<Tensor>;
+};
+
+/// (x, t) -> prediction. @shape x and the result [B, ...], t [B]
+using Predictor = std::function<Tensor(const Tensor& x, const Tensor& t)>;
+/// (x, t) -> dx/dt.
+using Denoiser = std::function<Tensor(const Tensor& x, const Tensor& t)>;
+
+using ModelCall = std::function<Tensor(const Tensor& x, const Tensor& t, const Condition& c)>;
+
+/// Any model, its type erased. Remembers the module, if there is one, so parameters, train() and
+/// saving reach through it.
+class AnyModel {
+ public:
+  AnyModel() = default;
+  /// A lambda or functor: (x, t, condition) -> Tensor.
+  template <class F>
+  requires(Model<F> && !std::derived_from<F, nn::Module> &&
+           !std::same_as<std::remove_cvref_t<F>, AnyModel>) AnyModel(F f)
+      : call_([f = std::move(f)](const Tensor& x, const Tensor& t, const Condition& c) mutable {
+          return Tensor(f(x, t, c));
+        }) {}
+  /// A module whose class is a model.
+  template <class M>
+  requires(Model<M>&& std::derived_from<M, nn::Module>) AnyModel(nn::Ref<M> module)
+      : module_(module),
+        call_([m = module.get()](const Tensor& x, const Tensor& t, const Condition& c) {
+          return Tensor((*m)(x, t, c));
+        }) {}
+  /// A module of a class that is known by name only: how to call it stands in register_model.
+  /// @throws Error if its class is no model
+  AnyModel(nn::Ref<nn::Module> module);
+
+  explicit operator bool() const { return static_cast<bool>(call_); }
+  Tensor operator()(const Tensor& x, const Tensor& t, const Condition& condition = {}) const;
+  /// The module behind it; empty for a lambda.
+  const nn::Ref<nn::Module>& module() const { return module_; }
+
+ private:
+  nn::Ref<nn::Module> module_;
+  ModelCall call_;
+};
+
+/// The model with its condition fixed.
+Predictor bind(AnyModel model, Condition condition = {});
+
+/// t [B] shaped to multiply x [B, ...].
+Tensor per_sample(const Tensor& t, const Tensor& x);
+
+namespace detail {
+using CallModule = Tensor (*)(nn::Module& m, const Tensor& x, const Tensor& t, const Condition& c);
+void register_call(std::type_index type, CallModule call);
+}  // namespace detail
+
+/// Registers a class with nn (loading by name) and notes how to call it as (x, t, condition).
+template <class M>
+requires Model<M>
+void register_model(const std::string& name) {
+  nn::register_class<M>(name);
+  detail::register_call(typeid(M),
+                        [](nn::Module& m, const Tensor& x, const Tensor& t, const Condition& c) {
+                          return Tensor(static_cast<M&>(m)(x, t, c));
+                        });
+}
+
+/// Rebuilds a module from a file that save() wrote; knows the classes of nn and of diffusion.
+nn::Ref<nn::Module> load(const std::string& path);
+
+}  // namespace brume::diffusion

@@ -1,0 +1,23 @@
+#include <brume/diffusion/noise_source.h>
+
+#include <brume/autograd/ops/random.h>
+#include <brume/autograd/ops/shape.h>
+
+namespace brume::diffusion {
+
+NoiseSource::NoiseSource(std::span<const uint64_t> seeds) {
+  for (uint64_t seed : seeds) own_.emplace_back(seed);
+}
+
+Tensor NoiseSource::normal(const Shape& shape, TensorOptions options) {
+  if (shared_) return brume::normal(shape, *shared_, options);
+  check(shape.rank() >= 1 && shape[0] == static_cast<int64_t>(own_.size()), "NoiseSource: has ",
+        own_.size(), " seeds, asked for a batch of shape ", shape);
+  Shape one = shape;
+  one[0] = 1;
+  std::vector<Tensor> samples;
+  for (Generator& rng : own_) samples.push_back(brume::normal(one, rng, options));
+  return samples.empty() ? empty(shape, options) : cat(samples, 0);
+}
+
+}  // namespace brume::diffusion

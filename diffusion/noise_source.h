@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include <brume/core/random.h>
+#include <brume/core/tensor.h>
+
+namespace brume::diffusion {
+
+/// Where a batch draws its noise from: one generator for all, or one per sample, so that sample i
+/// is the same whatever batch it is drawn in.
+class NoiseSource {
+ public:
+  /// Draws from `rng`, which must outlive this.
+  NoiseSource(Generator& rng) : shared_(&rng) {}
+  /// Sample i has the seed seeds[i].
+  explicit NoiseSource(std::span<const uint64_t> seeds);
+
+  /// Standard normal numbers. @shape [B, ...], B = the number of seeds if there are any
+  Tensor normal(const Shape& shape, TensorOptions options = {});
+
+ private:
+  Generator* shared_ = nullptr;
+  std::vector<Generator> own_;
+};
+
+}  // namespace brume::diffusion

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include <brume/diffusion/schedulers/noise_scheduler.h>
+#include <brume/diffusion/solvers/deterministic.h>
+#include <brume/diffusion/solvers/solver.h>
+
+namespace brume::diffusion {
+
+/// Where a sampling run stands, after a step.
+struct SampleStep {
+  int64_t step, steps;  // 1 .. steps
+  const Tensor& x;      // at the time now reached
+};
+
+struct SampleOptions {
+  int64_t num_steps = 18;
+  Solver solver = HeunSolver{};
+  /// Times to walk through, instead of the scheduler's. @shape [n + 1]
+  Tensor time_steps;
+  /// Called after each step; false ends the run there.
+  std::function<bool(const SampleStep&)> on_step;
+};
+
+/// Integrates the denoiser from xN at the first time down to the last. Records gradients if they
+/// are on; wrap it in NoGrad otherwise.
+/// @shape  xN and the result [B, ...]
+Tensor sample(const Denoiser& denoiser, const Tensor& xN, const NoiseScheduler& scheduler,
+              const SampleOptions& options = {});
+
+/// The states after the steps (counted from 0) in `steps`, each once, in order.
+/// @throws ShapeError if one is not in [0, number of steps)
+std::vector<Tensor> sample_at(const std::vector<int64_t>& steps, const Denoiser& denoiser,
+                              const Tensor& xN, const NoiseScheduler& scheduler,
+                              const SampleOptions& options = {});
+
+}  // namespace brume::diffusion

@@ -1,0 +1,46 @@
+#include <brume/diffusion/schedulers/edm.h>
+
+#include <cmath>
+
+#include <brume/autograd/ops/pointwise.h>
+#include <brume/autograd/ops/random.h>
+#include <brume/autograd/ops/shape.h>
+
+namespace brume::diffusion {
+
+EDMNoiseScheduler::EDMNoiseScheduler(Config config) : config_(std::move(config)) {
+  const Config& c = config_;
+  check(0 < c.sigma_min && c.sigma_min < c.sigma_max,
+        "EDMNoiseScheduler: wants 0 < sigma_min < sigma_max, got ", c.sigma_min, " and ",
+        c.sigma_max);
+  check(c.rho > 0, "EDMNoiseScheduler: rho must be positive, got ", c.rho);
+  check(c.P_std > 0, "EDMNoiseScheduler: P_std must be positive, got ", c.P_std);
+  for (double value : c.sigma_data.values())
+    check(value > 0, "EDMNoiseScheduler: sigma_data must be positive, got ", value);
+}
+
+Tensor EDMNoiseScheduler::sample_time(int64_t n, Generator& rng, TensorOptions options) const {
+  return exp(normal({n}, rng, options) * config_.P_std + config_.P_mean);
+}
+
+Tensor EDMNoiseScheduler::loss_weight(const Tensor& t) const {
+  Tensor sigma = t;
+  Tensor data = scalar(config_.sigma_data.values()[0], {.dtype = t.dtype(), .device = t.device()});
+  if (config_.sigma_data.is_list()) {
+    const auto& values = config_.sigma_data.values();
+    const auto channels = static_cast<int64_t>(values.size());
+    data = transfer(convert(from_vector(values, {1, channels}), t.dtype()), t.device());
+    sigma = reshape(t, {t.numel(), 1});
+  }
+  return (square(sigma) + square(data)) / square(sigma * data);
+}
+
+Tensor EDMNoiseScheduler::timesteps(int64_t num_steps, TensorOptions options) const {
+  check(num_steps >= 2, "EDMNoiseScheduler: wants at least 2 steps, got ", num_steps);
+  const double first = std::pow(config_.sigma_max, 1 / config_.rho);
+  const double last = std::pow(config_.sigma_min, 1 / config_.rho);
+  const Tensor fraction = arange(0, num_steps, 1, options) / static_cast<double>(num_steps - 1);
+  return cat({pow(fraction * (last - first) + first, config_.rho), zeros({1}, options)}, 0);
+}
+
+}  // namespace brume::diffusion

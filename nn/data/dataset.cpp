@@ -1,0 +1,67 @@
+#include <brume/nn/data/dataset.h>
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+
+#include <brume/autograd/mode.h>
+#include <brume/autograd/ops/pointwise.h>
+
+namespace brume::nn {
+
+ArrayDataset::ArrayDataset(const Tensor& x, const Tensor& labels, double scale, double shift) {
+  check(x.rank() >= 1, "ArrayDataset: wants samples of shape [N, ...], got ", x.shape());
+  const NoGrad no_grad;
+  x_ = relayout(convert(x, DType::f32) * scale + shift, Layout::row_major);
+  if (!labels.defined()) return;
+  check(labels.shape() == Shape{x.size(0)}, "ArrayDataset: ", x.size(0),
+        " samples want labels of shape [N], got ", labels.shape());
+  check<DTypeError>(!is_floating(labels.dtype()), "ArrayDataset: labels are integers, got ",
+                    labels.dtype());
+  labels_ = labels.to_vector<int64_t>();
+  for (int64_t label : labels_) {
+    check(label >= 0, "ArrayDataset: labels must not be negative, got ", label);
+    classes_ = std::max(classes_, label + 1);
+  }
+}
+
+Batch ArrayDataset::gather(std::span<const int64_t> indices) const {
+  Shape shape = x_.shape();
+  const int64_t each = shape[0] == 0 ? 0 : x_.numel() / shape[0];
+  shape[0] = static_cast<int64_t>(indices.size());
+  Batch batch{.x = empty(shape), .label = {}};
+  const float* from = x_.host<const float>().data();
+  float* to = batch.x.host<float>().data();
+  std::vector<int64_t> labels;
+  for (int64_t index : indices) {
+    check(index >= 0 && index < size(), "ArrayDataset: sample ", index, " of ", size());
+    std::memcpy(to, from + index * each, static_cast<size_t>(each) * sizeof(float));
+    to += each;
+    if (!labels_.empty()) labels.push_back(labels_[static_cast<size_t>(index)]);
+  }
+  if (!labels_.empty()) batch.label = from_vector(labels, {shape[0]});
+  return batch;
+}
+
+Split::Split(std::shared_ptr<const Dataset> all, int64_t stride, Part part) : all_(std::move(all)) {
+  check(stride >= 2, "Split: wants a stride of at least 2, got ", stride);
+  for (int64_t i = 0; i < all_->size(); ++i)
+    if ((i % stride == stride - 1) == (part == Part::every)) indices_.push_back(i);
+}
+
+Batch Split::gather(std::span<const int64_t> indices) const {
+  std::vector<int64_t> chosen;
+  for (int64_t index : indices) {
+    check(index >= 0 && index < size(), "Split: sample ", index, " of ", size());
+    chosen.push_back(indices_[static_cast<size_t>(index)]);
+  }
+  return all_->gather(chosen);
+}
+
+Batch all_of(const Dataset& data) {
+  std::vector<int64_t> indices(static_cast<size_t>(data.size()));
+  std::iota(indices.begin(), indices.end(), 0);
+  return data.gather(indices);
+}
+
+}  // namespace brume::nn

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include <brume/core/tensor.h>
+
+namespace brume::nn {
+
+/// Samples of a batch. @shape x [B, ...] f32, label [B] i64 or undefined
+struct Batch {
+  Tensor x, label;
+};
+
+/// Samples that can be read by index, by several threads at once.
+class Dataset {
+ public:
+  virtual ~Dataset() = default;
+  virtual int64_t size() const = 0;
+  /// Number of classes; 0 if samples have no label.
+  virtual int64_t classes() const { return 0; }
+  virtual Batch gather(std::span<const int64_t> indices) const = 0;
+};
+
+/// Samples in memory: x * scale + shift.
+class ArrayDataset : public Dataset {
+ public:
+  /// @shape  x [N, ...] of any dtype, labels [N] of an integer dtype or undefined
+  /// @throws ShapeError if N differs or a label is negative
+  explicit ArrayDataset(const Tensor& x, const Tensor& labels = {}, double scale = 1,
+                        double shift = 0);
+  int64_t size() const override { return x_.size(0); }
+  int64_t classes() const override { return classes_; }
+  Batch gather(std::span<const int64_t> indices) const override;
+  /// All samples, converted. @shape [N, ...]
+  const Tensor& x() const { return x_; }
+  const std::vector<int64_t>& labels() const { return labels_; }
+
+ private:
+  Tensor x_;  // f32, row-major
+  std::vector<int64_t> labels_;
+  int64_t classes_ = 0;
+};
+
+/// Every `stride`-th sample of another set (stride - 1, 2 stride - 1, ...), or all the others.
+class Split : public Dataset {
+ public:
+  enum class Part { others, every };
+  /// @throws ShapeError unless stride >= 2
+  Split(std::shared_ptr<const Dataset> all, int64_t stride, Part part);
+  int64_t size() const override { return static_cast<int64_t>(indices_.size()); }
+  int64_t classes() const override { return all_->classes(); }
+  Batch gather(std::span<const int64_t> indices) const override;
+
+ private:
+  std::shared_ptr<const Dataset> all_;
+  std::vector<int64_t> indices_;
+};
+
+/// The whole set as one batch.
+Batch all_of(const Dataset& data);
+
+}  // namespace brume::nn

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include <brume/nn/data/dataset.h>
+
+namespace brume::nn {
+
+struct LoaderOptions {
+  int64_t batch_size = 1;
+  uint64_t seed = 0;
+  bool shuffle = true;
+  int64_t prefetch = 2;  // batches prepared ahead by a thread of its own; 0 prepares in next()
+};
+
+/// An endless stream of batches. Batch i is a function of (seed, i) alone: passes over the data
+/// follow each other without a gap, each in its own random order. So the position in a checkpoint
+/// is one number.
+class Loader {
+ public:
+  /// @throws ShapeError if the data are empty or batch_size < 1
+  Loader(std::shared_ptr<const Dataset> data, LoaderOptions options);
+  ~Loader();
+  Loader(const Loader&) = delete;
+  Loader& operator=(const Loader&) = delete;
+
+  Batch next();
+  /// Batches delivered so far: the number of the next one.
+  int64_t cursor() const { return cursor_; }
+  void seek(int64_t cursor);
+
+ private:
+  Batch make(int64_t number);
+  const std::vector<int64_t>& order_of(int64_t pass);
+  void start();
+  void stop();
+  void run(int64_t number);
+
+  std::shared_ptr<const Dataset> data_;
+  LoaderOptions options_;
+  int64_t cursor_ = 0;
+
+  // The order of the pass that was asked for last; used by one thread at a time.
+  int64_t pass_ = -1;
+  std::vector<int64_t> order_;
+
+  std::thread thread_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<Batch> ready_;
+  std::exception_ptr failure_;
+  bool stopping_ = false;
+};
+
+}  // namespace brume::nn

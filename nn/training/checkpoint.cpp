@@ -1,0 +1,113 @@
+#include <brume/nn/training/checkpoint.h>
+
+#include <nlohmann/json.hpp>
+
+#include <brume/core/io/safetensors.h>
+#include <brume/core/json.h>
+#include <brume/nn/registry.h>
+#include <brume/nn/serialize.h>
+
+namespace brume::nn {
+namespace {
+
+constexpr const char* kTrainKey = "brume.train";
+constexpr std::string_view kModel = "model.", kAverages = "ema.", kOptimizer = "optimizer.";
+
+using Tensors = std::vector<std::pair<std::string, Tensor>>;
+
+void add_prefixed(Tensors& out, std::string_view prefix, const NamedTensors& tensors) {
+  for (const auto& [name, tensor] : tensors) out.emplace_back(cat(prefix, name), tensor);
+}
+
+NamedTensors read_prefixed(const io::SafetensorsFile& file, std::string_view prefix) {
+  NamedTensors out;
+  for (const auto& entry : file.entries())
+    if (entry.name.starts_with(prefix))
+      out.push_back({entry.name.substr(prefix.size()), file.read(entry)});
+  return out;
+}
+
+const std::string& metadata_of(const io::SafetensorsFile& file, std::string_view key) {
+  const auto found = file.metadata().find(key);
+  check<FormatError>(found != file.metadata().end(), "'", file.path(),
+                     "' is no training checkpoint: its metadata has no '", key, "'");
+  return found->second;
+}
+
+struct Position {
+  int64_t step, cursor, averages;
+  uint64_t seed, offset;
+  RunningMean loss;
+};
+
+Position read_position(const io::SafetensorsFile& file) {
+  const Json json = parse_json(metadata_of(file, kTrainKey), file.path());
+  try {
+    return {.step = json.at("step").get<int64_t>(),
+            .cursor = json.at("cursor").get<int64_t>(),
+            .averages = json.at("averages").get<int64_t>(),
+            .seed = json.at("rng").at(0).get<uint64_t>(),
+            .offset = json.at("rng").at(1).get<uint64_t>(),
+            .loss = {.sum = json.at("loss").at(0).get<double>(),
+                     .count = json.at("loss").at(1).get<int64_t>()}};
+  } catch (const Json::exception& error) {
+    throw FormatError(
+        cat("'", file.path(), "': its training position cannot be read: ", error.what()));
+  }
+}
+
+}  // namespace
+
+void save_checkpoint(const std::string& path, const TrainState& state) {
+  Tensors tensors;
+  add_prefixed(tensors, kModel, state.model.state());
+  add_prefixed(tensors, kAverages, state.ema.averages());
+  add_prefixed(tensors, kOptimizer, state.optimizer.state());
+  const Json position{{"step", state.step},
+                      {"cursor", state.loader.cursor()},
+                      {"averages", state.ema.updates()},
+                      {"rng", {state.rng.seed(), state.rng.offset()}},
+                      {"loss", {state.loss.sum, state.loss.count}}};
+  io::save_safetensors(path, tensors,
+                       {{kClassKey, state.model.class_name()},
+                        {kConfigKey, state.model.config_json()},
+                        {kTrainKey, dump_json(position)}});
+}
+
+void load_checkpoint(const std::string& path, TrainState& state) {
+  const io::SafetensorsFile file = io::open_safetensors(path);
+  const Position position = read_position(file);
+  // The averages and the optimizer check what they are given before they change; the model is last
+  // to be asked and first to refuse, so a file of another run leaves all as it was.
+  const NamedTensors model = read_prefixed(file, kModel);
+  const NamedTensors averages = read_prefixed(file, kAverages);
+  const NamedTensors optimizer = read_prefixed(file, kOptimizer);
+  check<FormatError>(metadata_of(file, kConfigKey) == state.model.config_json(), "'", path,
+                     "' is the checkpoint of another model: its arguments are ",
+                     metadata_of(file, kConfigKey), ", this model's are ",
+                     state.model.config_json());
+  load_state(state.model, model);
+  state.ema.load(averages, position.averages);
+  state.optimizer.load_state(optimizer);
+  state.loader.seek(position.cursor);
+  state.rng = Generator(position.seed);
+  state.rng.set_offset(position.offset);
+  state.loss = position.loss;
+  state.step = position.step;
+}
+
+Ref<Module> load_averaged(const std::string& path) {
+  const io::SafetensorsFile file = io::open_safetensors(path);
+  (void)read_position(file);
+  Ref<Module> module = construct(metadata_of(file, kClassKey), metadata_of(file, kConfigKey));
+  load_state(*module, read_prefixed(file, kModel));
+  load_state(*module, read_prefixed(file, kAverages), Strictness::loose);
+  module->eval();
+  return module;
+}
+
+bool is_checkpoint(const std::string& path) {
+  return io::open_safetensors(path).metadata().contains(kTrainKey);
+}
+
+}  // namespace brume::nn

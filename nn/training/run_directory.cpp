@@ -1,0 +1,58 @@
+#include <brume/nn/training/run_directory.h>
+
+#include <algorithm>
+#include <vector>
+
+#include <brume/core/io/atomic_file.h>
+#include <brume/core/io/fs.h>
+
+namespace brume::nn {
+namespace {
+
+constexpr std::string_view kPrefix = "step_", kSuffix = ".safetensors";
+
+std::string made_folder(const std::string& path) {
+  io::make_folders(io::join_path(path, "checkpoints"));
+  return path;
+}
+
+// Zero-padded so that names sort as numbers do, up to a step of 10^9.
+std::string checkpoint_name(int64_t step) {
+  std::string digits = std::to_string(step);
+  digits.insert(0, digits.size() < 9 ? 9 - digits.size() : 0, '0');
+  return cat(kPrefix, digits, kSuffix);
+}
+
+}  // namespace
+
+RunDirectory::RunDirectory(const std::string& path)
+    : path_(made_folder(path)), lock_(io::join_path(path, "lock")) {
+  io::remove_temporaries(io::join_path(path_, "checkpoints"));
+}
+
+void RunDirectory::save(const TrainState& state, int64_t keep) {
+  check(keep >= 1, "RunDirectory: must keep at least one checkpoint, got ", keep);
+  const std::string folder = file("checkpoints"), name = checkpoint_name(state.step);
+  save_checkpoint(io::join_path(folder, name), state);
+  io::write_file(io::join_path(folder, "latest"), name + "\n");
+  std::vector<std::string> older;
+  for (const std::string& entry : io::list_folder(folder))
+    if (entry.starts_with(kPrefix) && entry.ends_with(kSuffix) && entry != name)
+      older.push_back(entry);
+  const auto spare = static_cast<int64_t>(older.size()) - (keep - 1);
+  for (int64_t i = 0; i < spare; ++i)
+    io::remove_file(io::join_path(folder, older[static_cast<size_t>(i)]));
+}
+
+std::optional<std::string> latest_checkpoint(const std::string& run) {
+  const std::string folder = io::join_path(run, "checkpoints");
+  const std::string pointer = io::join_path(folder, "latest");
+  if (io::file_status(pointer).kind != io::FileKind::regular) return {};
+  std::string name = io::read_file(pointer, 4096);
+  while (!name.empty() && (name.back() == '\n' || name.back() == '\r')) name.pop_back();
+  check<FormatError>(!name.empty() && name.find('/') == std::string::npos, pointer,
+                     ": wants the name of a file beside it, got '", name, "'");
+  return io::join_path(folder, name);
+}
+
+}  // namespace brume::nn
