@@ -1,0 +1,37 @@
+#pragma once
+// One file of cases: its description and its tensors.
+
+#include <map>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tests/conformance/value.h"
+
+namespace brume::conformance {
+
+class CaseFile {
+ public:
+  /// @throws IoError, FormatError; Error if the file describes no case of format 1
+  CaseFile(const std::string& path, Device device);
+
+  const Value& description() const { return description_; }
+  Device device() const { return device_; }
+  bool has(std::string_view key) const { return tensors_.count(std::string(key)) != 0; }
+  /// The same tensor every time, on the device. @throws Error if there is none
+  Array tensor(std::string_view key) const;
+  /// Keys that begin with `prefix`, in order, without it.
+  std::vector<std::string> keys(std::string_view prefix) const;
+
+ private:
+  Device device_;
+  Value description_;
+  std::map<std::string, Tensor> tensors_;
+  std::set<std::string> complex_;
+};
+
+/// Whether a file has the metadata of a case.
+bool is_case(const std::string& path);
+
+}  // namespace brume::conformance

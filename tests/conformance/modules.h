@@ -1,0 +1,21 @@
+#pragma once
+// Modules by their class names: made through the registry, called by the reference's argument
+// names.
+
+#include <string>
+
+#include <brume/nn/module.h>
+
+#include "tests/conformance/arguments.h"
+
+namespace brume::conformance {
+
+bool is_module(const std::string& class_name);
+
+/// A new module from its constructor's arguments.
+Value make_module(const std::string& class_name, Map arguments);
+
+/// The module that a value holds. @throws Error if it is another thing
+nn::Ref<nn::Module> module_of(const Value& value);
+
+}  // namespace brume::conformance

@@ -1,0 +1,98 @@
+// brume-conformance: runs cases whose numbers come from elsewhere and says how close ours are.
+
+#include <cmath>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include <brume/core/io/atomic_file.h>
+#include <brume/core/json.h>
+
+#include "tests/conformance/runner.h"
+
+namespace {
+
+using namespace brume;
+using conformance::Outcome;
+using conformance::Verdict;
+
+struct Counts {
+  int64_t passed = 0, failed = 0, skipped = 0;
+};
+
+void count(Counts& counts, const Outcome& outcome) {
+  switch (outcome.verdict) {
+    case Verdict::passed:
+      ++counts.passed;
+      break;
+    case Verdict::failed:
+      ++counts.failed;
+      break;
+    case Verdict::skipped:
+      ++counts.skipped;
+      break;
+  }
+}
+
+Json to_json(const Outcome& o) {
+  constexpr const char* names[] = {"passed", "failed", "skipped"};
+  return {{"name", o.name},
+          {"target", o.target},
+          {"verdict", names[static_cast<int>(o.verdict)]},
+          {"ratio", std::isfinite(o.ratio) ? Json(o.ratio) : Json()},
+          {"key", o.key},
+          {"text", o.text},
+          {"seconds", o.seconds}};
+}
+
+Json to_json(const Counts& counts, const std::vector<Outcome>& outcomes) {
+  Json cases = Json::array();
+  for (const Outcome& outcome : outcomes) cases.push_back(to_json(outcome));
+  return {{"passed", counts.passed},
+          {"failed", counts.failed},
+          {"skipped", counts.skipped},
+          {"cases", std::move(cases)}};
+}
+
+int run(int argc, char** argv) {
+  CLI::App app{
+      "Runs conformance cases: each says what to build, what to feed it and what must come "
+      "out.\nFormat: tests/conformance/data/FORMAT.md"};
+  std::vector<std::string> paths;
+  std::string device = "cpu", json;
+  conformance::RunOptions options;
+  app.add_option("path", paths, "Files of cases, or folders of them")->required();
+  app.add_option("--device", device, "Where to run")->check(CLI::IsMember({"cpu", "cuda"}));
+  app.add_option("--filter", options.filter, "Only cases whose name or target contains this");
+  app.add_option("--json", json, "Write the results to this file");
+  CLI11_PARSE(app, argc, argv);
+  if (device == "cuda") options.device = {DeviceType::cuda, 0};
+
+  Counts counts;
+  std::vector<Outcome> outcomes;
+  for (const std::string& path : paths)
+    for (const std::string& file : conformance::case_files(path))
+      conformance::run_file(file, options, [&](const Outcome& outcome) {
+        count(counts, outcome);
+        std::puts(conformance::to_line(outcome).c_str());
+        if (!json.empty()) outcomes.push_back(outcome);
+      });
+  std::printf("%ld passed, %ld failed, %ld skipped\n", static_cast<long>(counts.passed),
+              static_cast<long>(counts.failed), static_cast<long>(counts.skipped));
+  if (!json.empty()) io::write_file(json, dump_json(to_json(counts, outcomes), 2));
+  return counts.failed == 0 ? 0 : 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "brume-conformance: %s\n", error.what());
+    return 2;
+  }
+}
