@@ -65,6 +65,7 @@ Tensor arg_extremum(const char* op, bool largest, const Tensor& x, int64_t axis,
 
 // x moved by one place towards larger (1) or smaller (-1) positions; `fill` takes the free one.
 Tensor shifted(const Tensor& x, int axis, int64_t by, double fill) {
+  if (x.shape()[axis] == 0) return x;
   std::vector<int64_t> amounts(static_cast<size_t>(2 * (x.rank() - axis)), 0);
   amounts[amounts.size() - 2] = by;
   amounts[amounts.size() - 1] = -by;
