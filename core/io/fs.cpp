@@ -15,6 +15,7 @@
 #include <utility>
 
 #include <brume/core/error.h>
+#include <brume/core/io/quote.h>
 
 namespace brume::io {
 namespace {
@@ -41,6 +42,7 @@ int status_of_file(int file, FileStatus* status) {
 }
 
 int list_names(const char* path, std::vector<std::string>* names) {
+  names->clear();
   DIR* folder = ::opendir(path);
   if (!folder) return -1;
   errno = 0;  // readdir tells its end from an error by errno alone
@@ -82,6 +84,14 @@ SystemCalls posix_calls() {
           .list = list_names};
 }
 
+[[noreturn]] void fail(const char* verb, const std::string& path, const std::string& reason) {
+  throw IoError(cat("cannot ", verb, " '", path, "': ", reason));
+}
+
+[[noreturn]] void fail_by_errno(const char* verb, const std::string& path) {
+  fail(verb, path, std::generic_category().message(errno));
+}
+
 template <class Call>
 auto uninterrupted(Call call) {
   decltype(call()) result;
@@ -91,24 +101,26 @@ auto uninterrupted(Call call) {
   return result;
 }
 
-[[noreturn]] void fail(const char* verb, const std::string& path, const std::string& reason) {
-  throw IoError(cat("cannot ", verb, " '", path, "': ", reason));
+// The result of a call that must succeed; an error says "cannot <verb> '<path>': <reason>".
+template <class Call>
+auto demand(const char* verb, const std::string& path, Call call) {
+  const auto result = uninterrupted(call);
+  if (result < 0) fail_by_errno(verb, path);
+  return result;
 }
 
-[[noreturn]] void fail_by_errno(const char* verb, const std::string& path) {
-  fail(verb, path, std::generic_category().message(errno));
+// The system ends a path at its first NUL and would see another one.
+const char* system_path(const std::string& path) {
+  check<IoError>(path.find('\0') == std::string::npos, "a path has no NUL byte, got ", quote(path));
+  return path.c_str();
 }
-
-// Linux moves at most 2 GB per call.
-constexpr size_t kLargestTransfer = size_t{1} << 30;
 
 int open_handle(const std::string& path, int flags) {
-  if (path.find('\0') != std::string::npos) {  // the system would see another path
-    errno = EINVAL;
-    return -1;
-  }
-  return uninterrupted([&] { return system_calls().open(path.c_str(), flags, 0666); });
+  const char* name = system_path(path);
+  return uninterrupted([&] { return system_calls().open(name, flags, 0666); });
 }
+
+constexpr size_t kLargestTransfer = size_t{1} << 30;  // Linux moves at most 2 GB per call
 
 }  // namespace
 
@@ -136,7 +148,7 @@ File File::open(const std::string& path, int flags) {
   file.handle_ = open_handle(path, flags | O_NONBLOCK);
   if (file.handle_ < 0) fail_by_errno("open", path);
   FileStatus status;
-  if (system_calls().file_status(file.handle_, &status) < 0) fail_by_errno("open", path);
+  demand("open", path, [&] { return system_calls().file_status(file.handle_, &status); });
   if (status.kind != FileKind::regular) fail("open", path, cat("it is ", status.kind));
   return file;
 }
@@ -168,7 +180,7 @@ File::~File() {
 
 uint64_t File::size() const {
   FileStatus status;
-  if (system_calls().file_status(handle_, &status) < 0) fail_by_errno("read", path_);
+  demand("read", path_, [&] { return system_calls().file_status(handle_, &status); });
   return status.bytes;
 }
 
@@ -177,11 +189,10 @@ void File::read(uint64_t offset, std::span<std::byte> out) const {
   if (out.size() > kLast || offset > kLast - out.size())
     fail("read", path_, cat("it has no offset ", offset));
   while (!out.empty()) {
-    const int64_t count = uninterrupted([&] {
+    const int64_t count = demand("read", path_, [&] {
       return system_calls().read(handle_, out.data(), std::min(out.size(), kLargestTransfer),
                                  static_cast<int64_t>(offset));
     });
-    if (count < 0) fail_by_errno("read", path_);
     if (count == 0) fail("read", path_, cat("it ends at byte ", offset));
     out = out.subspan(static_cast<size_t>(count));
     offset += static_cast<uint64_t>(count);
@@ -190,10 +201,9 @@ void File::read(uint64_t offset, std::span<std::byte> out) const {
 
 void File::write(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
-    const int64_t count = uninterrupted([&] {
+    const int64_t count = demand("write", path_, [&] {
       return system_calls().write(handle_, bytes.data(), std::min(bytes.size(), kLargestTransfer));
     });
-    if (count < 0) fail_by_errno("write", path_);
     if (count == 0) fail("write", path_, "the system takes no more bytes");
     bytes = bytes.subspan(static_cast<size_t>(count));
   }
@@ -202,7 +212,7 @@ void File::write(std::span<const std::byte> bytes) {
 void File::write(std::string_view text) { write(std::as_bytes(std::span(text))); }
 
 void File::sync() {
-  if (uninterrupted([&] { return system_calls().sync(handle_); }) < 0) fail_by_errno("sync", path_);
+  demand("sync", path_, [&] { return system_calls().sync(handle_); });
 }
 
 bool File::try_lock() {
@@ -239,25 +249,28 @@ std::string read_file(const std::string& path, uint64_t limit) {
 
 FileStatus file_status(const std::string& path) {
   FileStatus status;
-  if (system_calls().status(path.c_str(), &status) == 0) return status;
+  const char* name = system_path(path);
+  if (uninterrupted([&] { return system_calls().status(name, &status); }) == 0) return status;
   if (errno == ENOENT || errno == ENOTDIR) return {};
   fail_by_errno("look at", path);
 }
 
 void rename_file(const std::string& from, const std::string& to) {
-  if (system_calls().rename(from.c_str(), to.c_str()) < 0)
-    fail_by_errno("rename", cat(from, "' to '", to));
+  const char *old_name = system_path(from), *new_name = system_path(to);
+  demand("rename to", to, [&] { return system_calls().rename(old_name, new_name); });
 }
 
 void remove_file(const std::string& path) {
-  if (system_calls().remove(path.c_str()) < 0) fail_by_errno("remove", path);
+  const char* name = system_path(path);
+  demand("remove", path, [&] { return system_calls().remove(name); });
 }
 
 void make_folders(const std::string& path) {
   for (size_t end = 0; end != std::string::npos;) {
     end = path.find('/', end + 1);
     const std::string folder = path.substr(0, end);
-    if (system_calls().make_folder(folder.c_str(), 0777) == 0) continue;
+    const char* name = system_path(folder);
+    if (uninterrupted([&] { return system_calls().make_folder(name, 0777); }) == 0) continue;
     const int error = errno;  // a folder that exists may be refused in other ways than EEXIST
     if (file_status(folder).kind == FileKind::folder) continue;
     errno = error;
@@ -267,7 +280,8 @@ void make_folders(const std::string& path) {
 
 std::vector<std::string> list_folder(const std::string& path) {
   std::vector<std::string> names;
-  if (system_calls().list(path.c_str(), &names) < 0) fail_by_errno("list", path);
+  const char* name = system_path(path);
+  demand("list", path, [&] { return system_calls().list(name, &names); });
   std::sort(names.begin(), names.end());
   return names;
 }

@@ -93,8 +93,8 @@ SafetensorsFile open_safetensors(const std::string& path, const SafetensorsOptio
   const uint64_t file_bytes = out.file_.size();
   const std::string text = read_header(out.file_, file_bytes, options.max_header_bytes);
   const uint64_t data_begin = kLengthBytes + text.size();
-  SafetensorsHeader header = parse_safetensors_header(
-      text, path, data_begin, file_bytes - data_begin, options.allow_trailing_bytes);
+  SafetensorsHeader header =
+      parse_safetensors_header(text, path, data_begin, file_bytes - data_begin, options);
   out.metadata_ = std::move(header.metadata);
   out.entries_ = std::move(header.entries);
   out.by_name_ = std::move(header.by_name);

@@ -20,6 +20,8 @@ using Metadata = std::map<std::string, std::string, std::less<>>;
 
 struct SafetensorsOptions {
   uint64_t max_header_bytes = uint64_t{16} << 20;
+  /// Tensors and metadata together.
+  uint64_t max_entries = uint64_t{1} << 17;
   /// Accept bytes behind the last tensor.
   bool allow_trailing_bytes = false;
   /// Let read() give tensors that are the file's pages, read when touched and never written back.

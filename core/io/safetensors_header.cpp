@@ -31,8 +31,12 @@ std::string to_string(const Who& who) { return cat(who.path, ": tensor ", quote(
 class HeaderReader final : public JsonEvents {
  public:
   HeaderReader(SafetensorsHeader& header, const std::string& path, uint64_t data_begin,
-               uint64_t data_bytes)
-      : header_(header), path_(path), data_begin_(data_begin), data_bytes_(data_bytes) {}
+               uint64_t data_bytes, uint64_t max_entries)
+      : header_(header),
+        path_(path),
+        data_begin_(data_begin),
+        data_bytes_(data_bytes),
+        max_entries_(max_entries) {}
 
   void begin_object() override {
     if (place_ == Place::outside) {
@@ -76,6 +80,7 @@ class HeaderReader final : public JsonEvents {
 
   void string(std::string& value) override {
     if (place_ == Place::metadata) {
+      count_entry();
       const bool added = header_.metadata.emplace(key_, std::move(value)).second;
       check<FormatError>(added, path_, ": metadata ", quote(key_), " stands twice");
     } else if (place_ == Place::tensor && key_ == "dtype" && !has_type_) {
@@ -129,7 +134,13 @@ class HeaderReader final : public JsonEvents {
     }
   }
 
+  void count_entry() const {
+    check<FormatError>(header_.entries.size() + header_.metadata.size() < max_entries_, path_,
+                       ": more entries than the ", max_entries_, " that max_entries allows");
+  }
+
   void finish_tensor() {
+    count_entry();
     check<FormatError>(has_type_ && has_shape_ && has_offsets_, who(),
                        ": dtype, shape or data_offsets is missing");
     const auto [begin, end] = offsets_;
@@ -145,7 +156,7 @@ class HeaderReader final : public JsonEvents {
 
   SafetensorsHeader& header_;
   const std::string& path_;
-  uint64_t data_begin_, data_bytes_;
+  uint64_t data_begin_, data_bytes_, max_entries_;
   Place place_ = Place::outside;
   std::string name_, key_;  // of the entry; inside it
   bool has_metadata_ = false, has_type_ = false, has_shape_ = false, has_offsets_ = false;
@@ -197,10 +208,10 @@ void check_coverage(const SafetensorsHeader& header, const std::string& path, ui
 
 SafetensorsHeader parse_safetensors_header(std::string_view text, const std::string& path,
                                            uint64_t data_begin, uint64_t data_bytes,
-                                           bool allow_trailing_bytes) {
+                                           const SafetensorsOptions& options) {
   check<FormatError>(text.starts_with('{'), path, ": the header does not begin with '{'");
   SafetensorsHeader header;
-  HeaderReader reader(header, path, data_begin, data_bytes);
+  HeaderReader reader(header, path, data_begin, data_bytes, options.max_entries);
   scan_json(text, path, reader);
   header.by_name.resize(header.entries.size());
   std::iota(header.by_name.begin(), header.by_name.end(), uint32_t{0});
@@ -208,7 +219,7 @@ SafetensorsHeader parse_safetensors_header(std::string_view text, const std::str
     return header.entries[a].name < header.entries[b].name;
   });
   check_names(header, path);
-  check_coverage(header, path, data_begin, data_bytes, allow_trailing_bytes);
+  check_coverage(header, path, data_begin, data_bytes, options.allow_trailing_bytes);
   return header;
 }
 

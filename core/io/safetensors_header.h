@@ -21,7 +21,7 @@ struct SafetensorsHeader {
 /// @throws FormatError unless every entry is sound and together they cover the data once
 SafetensorsHeader parse_safetensors_header(std::string_view text, const std::string& path,
                                            uint64_t data_begin, uint64_t data_bytes,
-                                           bool allow_trailing_bytes);
+                                           const SafetensorsOptions& options);
 
 /// "F32" of DType::f32.
 const char* safetensors_name(DType dtype);

@@ -1,5 +1,4 @@
-#include <chrono>
-#include <cstring>
+#include <ctime>
 
 #include <doctest/doctest.h>
 
@@ -36,7 +35,7 @@ std::string f32(const std::string& name, const std::string& shape, const std::st
 
 }  // namespace
 
-TEST_CASE("safetensors: a header length that the file does not hold is refused before reading") {
+TEST_CASE("safetensors: a header length beyond the file or the limits is refused before reading") {
   CHECK(contains(refusal(""), "0 bytes are too few"));
   CHECK(contains(refusal(little(0, 7)), "7 bytes are too few"));
   CHECK(contains(refusal(little(0, 8)), "does not begin with '{'"));
@@ -164,15 +163,15 @@ TEST_CASE("safetensors: 100,000 entries are checked in under a second") {
   }
   const TemporaryFolder folder;
   put(folder / "x", safetensors_bytes(header + "}", std::string(400000, '\0')));
-  const auto start = std::chrono::steady_clock::now();
+  const std::clock_t start = std::clock();  // of the processor: others may use the machine too
   const auto file = io::open_safetensors(folder / "x");
-  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  const double seconds = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
   CHECK(file.entries().size() == 100000);
   CHECK(file.find("layer.99999.weight")->array.offset % 4 == 0);
 #ifndef BRUME_SANITIZE
-  CHECK(seconds.count() < 1.0);
+  CHECK(seconds < 1.0);
 #endif
-  MESSAGE("100,000 entries: ", seconds.count(), " s");
+  MESSAGE("100,000 entries: ", seconds, " s");
 }
 
 }  // namespace brume::test
