@@ -27,6 +27,7 @@ void* allocate(size_t bytes) {
 }
 
 void release(void* data) {
+  if (!data) return;
   in_use -= static_cast<int64_t>(::malloc_usable_size(data));
   std::free(data);
 }
@@ -35,6 +36,15 @@ void release(void* data) {
 
 void* operator new(size_t bytes) { return allocate(bytes); }
 void* operator new[](size_t bytes) { return allocate(bytes); }
+// Replaced too because the sanitizers' own would not pair with the deletes here.
+void* operator new(size_t bytes, const std::nothrow_t&) noexcept {
+  try {
+    return allocate(bytes);
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
+void operator delete(void* data, const std::nothrow_t&) noexcept { release(data); }
 void operator delete(void* data) noexcept { release(data); }
 void operator delete[](void* data) noexcept { release(data); }
 void operator delete(void* data, size_t) noexcept { release(data); }
