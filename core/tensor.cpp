@@ -82,9 +82,10 @@ Tensor full(const Shape& shape, double value, TensorOptions options) {
   return x;
 }
 
-Tensor empty_like(const Tensor& x) {
-  return empty_strided(x.shape(), dense_strides_like(x.shape(), x.strides()), x.dtype(),
-                       x.device());
+Tensor empty_like(const Tensor& x) { return empty_like(x, x.dtype()); }
+
+Tensor empty_like(const Tensor& x, DType dtype) {
+  return empty_strided(x.shape(), dense_strides_like(x.shape(), x.strides()), dtype, x.device());
 }
 
 Tensor zeros_like(const Tensor& x) {

@@ -98,6 +98,7 @@ Tensor ones(const Shape& shape, TensorOptions options = {});
 Tensor full(const Shape& shape, double value, TensorOptions options = {});
 /// Same shape, dtype, device and memory order of the axes.
 Tensor empty_like(const Tensor& x);
+Tensor empty_like(const Tensor& x, DType dtype);
 Tensor zeros_like(const Tensor& x);
 Tensor ones_like(const Tensor& x);
 /// A rank-0 tensor.

@@ -7,6 +7,7 @@
 namespace brume {
 
 inline constexpr int kMaxOperands = 4;
+inline constexpr size_t kMaxFunctorBytes = 64;
 
 /// A functor, type-erased. `id` is its place in AllPointwiseFns, where a backend finds its own
 /// code; -1 for a user's functor, which brings loops for the CPU.
@@ -17,6 +18,8 @@ struct PointwiseFn {
   bool predicate = false;       // gives bool
   bool takes_integers = false;  // gives integers from integers
   unsigned unit_partials = 0;   // bit k: the derivative along x[k] is exactly 1
+  // By operand: which operands the derivative along it depends on.
+  unsigned char needs[kMaxOperands] = {};
   const void* functor = nullptr;
   size_t functor_bytes = 0;
   const PointwiseBlocks<float>* f32 = nullptr;

@@ -139,6 +139,7 @@ struct Threshold {
 };
 struct Prelu {
   static constexpr const char* name = "prelu";
+  static constexpr Needs kNeeds{{0b11, 0b01}};
   template <class V>
   BRUME_HD V operator()(V x, V slope) const {
     return select(x > 0, x, slope * x);
@@ -146,6 +147,7 @@ struct Prelu {
 };
 struct Glu {
   static constexpr const char* name = "glu";
+  static constexpr Needs kNeeds{{0b10, 0b11}};
   template <class V>
   BRUME_HD V operator()(V x, V gate) const {
     return x * sigmoid(gate);
@@ -160,6 +162,7 @@ struct Glu {
 struct Modulate {
   static constexpr const char* name = "modulate";
   static constexpr unsigned kUnitPartials = 0b100;
+  static constexpr Needs kNeeds{{0b010, 0b001, 0}};
   template <class V>
   BRUME_HD V operator()(V x, V scale, V shift) const {
     return x * (1 + scale) + shift;
@@ -172,6 +175,7 @@ struct Modulate {
 struct GatedResidual {
   static constexpr const char* name = "gated_residual";
   static constexpr unsigned kUnitPartials = 0b001;
+  static constexpr Needs kNeeds{{0, 0b100, 0b010}};
   template <class V>
   BRUME_HD V operator()(V x, V gate, V y) const {
     return x + gate * y;
@@ -183,6 +187,7 @@ struct GatedResidual {
 };
 struct SkipAddScale {
   static constexpr const char* name = "skip_add_scale";
+  static constexpr Needs kNeeds{{0, 0}};
   double c;
   template <class V>
   BRUME_HD V operator()(V x, V y) const {
@@ -195,6 +200,7 @@ struct SkipAddScale {
 };
 struct Combine {
   static constexpr const char* name = "combine";
+  static constexpr Needs kNeeds{{0b0010, 0b0001, 0b1000, 0b0100}};
   template <class V>
   BRUME_HD V operator()(V a, V x, V b, V y) const {
     return a * x + b * y;
@@ -207,6 +213,7 @@ struct Combine {
 struct AddScaled {
   static constexpr const char* name = "add_scaled";
   static constexpr unsigned kUnitPartials = 0b01;
+  static constexpr Needs kNeeds{{0, 0}};
   double c;
   template <class V>
   BRUME_HD V operator()(V x, V y) const {
@@ -219,6 +226,7 @@ struct AddScaled {
 };
 struct LerpScalar {
   static constexpr const char* name = "lerp";
+  static constexpr Needs kNeeds{{0, 0}};
   double weight;
   template <class V>
   BRUME_HD V operator()(V x, V y) const {
@@ -232,6 +240,7 @@ struct LerpScalar {
 struct Addcmul {
   static constexpr const char* name = "addcmul";
   static constexpr unsigned kUnitPartials = 0b001;
+  static constexpr Needs kNeeds{{0, 0b100, 0b010}};
   double c;
   template <class V>
   BRUME_HD V operator()(V x, V a, V b) const {
@@ -246,6 +255,7 @@ struct Addcdiv {
   static constexpr const char* name = "addcdiv";
   static constexpr Interval domain{0.3, 3};
   static constexpr unsigned kUnitPartials = 0b001;
+  static constexpr Needs kNeeds{{0, 0b100, 0b110}};
   double c;
   template <class V>
   BRUME_HD V operator()(V x, V a, V b) const {
@@ -259,6 +269,7 @@ struct Addcdiv {
 };
 struct WeightedSquareError {
   static constexpr const char* name = "weighted_square_error";
+  static constexpr Needs kNeeds{{0b110, 0b111, 0b111}};
   template <class V>
   BRUME_HD V operator()(V weight, V x, V y) const {
     const V e = x - y;

@@ -7,6 +7,8 @@
 //   domain           where tests may draw its operands, if not [-3, 3]
 //   kTakesIntegers   that it gives integers from integers
 //   kUnitPartials    which of its derivatives are exactly 1: that gradient is passed on untouched
+//   kNeeds           by operand: which operands the derivative along it depends on (all of them, if
+//                    it does not say); the others need not be kept for it
 
 #include <brume/core/math/dual.h>
 
@@ -14,6 +16,11 @@ namespace brume::math::inline BRUME_ISA {
 
 struct Interval {
   double low, high;
+};
+
+/// Sets of operands, one per derivative; bit k is operand k.
+struct Needs {
+  unsigned char of[4];
 };
 
 /// The derivatives of a function along its operands.
@@ -24,12 +31,35 @@ struct Partials {
 template <class V, class... More>
 Partials(V, More...) -> Partials<V, 1 + static_cast<int>(sizeof...(More))>;
 
+// What a functor says of itself, or the default.
+template <class F>
+inline constexpr bool takes_integers = false;
+template <class F>
+requires requires { F::kTakesIntegers; }
+inline constexpr bool takes_integers<F> = F::kTakesIntegers;
+template <class F>
+inline constexpr unsigned unit_partials = 0;
+template <class F>
+requires requires { F::kUnitPartials; }
+inline constexpr unsigned unit_partials<F> = F::kUnitPartials;
+template <class F>
+inline constexpr Needs needs{{0b1111, 0b1111, 0b1111, 0b1111}};
+template <class F>
+requires requires { F::kNeeds; }
+inline constexpr Needs needs<F> = F::kNeeds;
+template <class F>
+inline constexpr Interval domain{-3, 3};
+template <class F>
+requires requires { F::domain; }
+inline constexpr Interval domain<F> = F::domain;
+
 // Arithmetic.
 
 struct Add {
   static constexpr const char* name = "add";
   static constexpr bool kTakesIntegers = true;
   static constexpr unsigned kUnitPartials = 0b11;
+  static constexpr Needs kNeeds{{0, 0}};
   template <class V>
   BRUME_HD V operator()(V x, V y) const {
     return x + y;
@@ -43,6 +73,7 @@ struct Sub {
   static constexpr const char* name = "sub";
   static constexpr bool kTakesIntegers = true;
   static constexpr unsigned kUnitPartials = 0b01;
+  static constexpr Needs kNeeds{{0, 0}};
   template <class V>
   BRUME_HD V operator()(V x, V y) const {
     return x - y;
@@ -55,6 +86,7 @@ struct Sub {
 struct Mul {
   static constexpr const char* name = "mul";
   static constexpr bool kTakesIntegers = true;
+  static constexpr Needs kNeeds{{0b10, 0b01}};
   template <class V>
   BRUME_HD V operator()(V x, V y) const {
     return x * y;
@@ -67,6 +99,7 @@ struct Mul {
 struct Div {
   static constexpr const char* name = "div";
   static constexpr Interval domain{0.3, 3};
+  static constexpr Needs kNeeds{{0b10, 0b11}};
   template <class V>
   BRUME_HD V operator()(V x, V y) const {
     return x / y;
@@ -80,6 +113,7 @@ struct Div {
 struct Neg {
   static constexpr const char* name = "neg";
   static constexpr bool kTakesIntegers = true;
+  static constexpr Needs kNeeds{{0}};
   template <class V>
   BRUME_HD V operator()(V x) const {
     return -x;
@@ -122,6 +156,7 @@ struct PowScalar {
 struct Fmod {
   static constexpr const char* name = "fmod";
   static constexpr bool kTakesIntegers = true;
+  static constexpr Needs kNeeds{{0, 0b11}};
   template <class V>
   BRUME_HD V operator()(V x, V y) const {
     return fmod(x, y);
@@ -130,6 +165,7 @@ struct Fmod {
 struct Remainder {
   static constexpr const char* name = "remainder";
   static constexpr bool kTakesIntegers = true;
+  static constexpr Needs kNeeds{{0, 0b11}};
   template <class V>
   BRUME_HD V operator()(V x, V y) const {
     const V r = fmod(x, y);
@@ -139,6 +175,7 @@ struct Remainder {
 struct FloorDivide {
   static constexpr const char* name = "floor_divide";
   static constexpr bool kTakesIntegers = true;
+  static constexpr Needs kNeeds{{0, 0}};
   template <class V>
   BRUME_HD V operator()(V x, V y) const {
     const V r = fmod(x, y),
@@ -192,6 +229,7 @@ struct Atan2 {
 };
 struct Lerp {
   static constexpr const char* name = "lerp";
+  static constexpr Needs kNeeds{{0b100, 0b100, 0b011}};
   template <class V>
   BRUME_HD V operator()(V x, V y, V w) const {
     return select(w < 0.5, x + w * (y - x), y - (1 - w) * (y - x));  // exact at both ends
@@ -206,13 +244,9 @@ struct Lerp {
 template <class F>
 struct WithScalar {
   static constexpr const char* name = F::name;
-  static constexpr bool kTakesIntegers = requires { F::kTakesIntegers; };
-  static constexpr unsigned kUnitPartials = [] {
-    if constexpr (requires { F::kUnitPartials; })
-      return F::kUnitPartials & 1U;
-    else
-      return 0U;
-  }();
+  static constexpr bool kTakesIntegers = takes_integers<F>;
+  static constexpr unsigned kUnitPartials = unit_partials<F> & 1U;
+  static constexpr Needs kNeeds{{static_cast<unsigned char>(needs<F>.of[0] & 1)}};
   double c;
   template <class V>
   BRUME_HD auto operator()(V x) const {
@@ -226,7 +260,9 @@ struct WithScalar {
 template <class F>
 struct ScalarWith {
   static constexpr const char* name = F::name;
-  static constexpr bool kTakesIntegers = requires { F::kTakesIntegers; };
+  static constexpr bool kTakesIntegers = takes_integers<F>;
+  static constexpr unsigned kUnitPartials = unit_partials<F> >> 1U;
+  static constexpr Needs kNeeds{{static_cast<unsigned char>(needs<F>.of[1] >> 1)}};
   static constexpr Interval domain{0.3, 3};
   double c;
   template <class V>
@@ -264,6 +300,7 @@ BRUME_PREDICATE(IsFinite, "isfinite", (V x), abs(x) < __builtin_inf())
 struct Where {
   static constexpr const char* name = "where";
   static constexpr bool kTakesIntegers = true;
+  static constexpr Needs kNeeds{{0, 0b001, 0b001}};
   template <class V>
   BRUME_HD V operator()(V mask, V x, V y) const {
     return select(mask != 0, x, y);
@@ -277,6 +314,7 @@ struct Where {
 struct WhereElseScalar {
   static constexpr const char* name = "where";
   static constexpr bool kTakesIntegers = true;
+  static constexpr Needs kNeeds{{0, 0b01}};
   double c;
   template <class V>
   BRUME_HD V operator()(V mask, V x) const {
@@ -286,6 +324,7 @@ struct WhereElseScalar {
 struct WhereScalarElse {
   static constexpr const char* name = "where";
   static constexpr bool kTakesIntegers = true;
+  static constexpr Needs kNeeds{{0, 0b01}};
   double c;
   template <class V>
   BRUME_HD V operator()(V mask, V y) const {
@@ -317,6 +356,7 @@ struct Abs {
 struct Sign {
   static constexpr const char* name = "sign";
   static constexpr bool kTakesIntegers = true;
+  static constexpr Needs kNeeds{{0}};
   template <class V>
   BRUME_HD V operator()(V x) const {
     return select(x > 0, V(1), select(x < 0, V(-1), V(0)));
@@ -401,6 +441,7 @@ struct Digamma {
   struct Name {                                    \
     static constexpr const char* name = #function; \
     static constexpr bool kTakesIntegers = true;   \
+    static constexpr Needs kNeeds{{0}};            \
     template <class V>                             \
     BRUME_HD V operator()(V x) const {             \
       return function(x);                          \

@@ -1,0 +1,200 @@
+// Applying a pointwise function to tensors, and its gradients.
+
+#include <cstring>
+
+#include <brume/autograd/node.h>
+#include <brume/autograd/ops/pointwise.h>
+#include <brume/core/backend.h>
+
+namespace brume {
+namespace {
+
+// A function with its constants, as closures keep it.
+class OwnedFn {
+ public:
+  explicit OwnedFn(const PointwiseFn& fn) : fn_(fn) {
+    std::memcpy(constants_, fn.functor, fn.functor_bytes);
+  }
+  PointwiseFn get() const {
+    PointwiseFn fn = fn_;
+    fn.functor = constants_;
+    return fn;
+  }
+
+ private:
+  PointwiseFn fn_;
+  alignas(16) std::byte constants_[kMaxFunctorBytes];
+};
+
+// x read as `shape`: broadcast axes have stride 0.
+View broadcast_view(const Tensor& x, const Shape& shape) {
+  View view = x.view();
+  if (x.shape() == shape) return view;
+  view.strides = broadcast_strides(x.shape(), x.strides(), shape);
+  view.shape = shape;
+  return view;
+}
+
+Shape result_shape(const PointwiseFn& fn, const Tensor* x) {
+  Shape shape = x[0].shape();
+  for (int k = 1; k < fn.arity; ++k) {
+    check<DeviceError>(x[k].device() == x[0].device(), fn.name, ": operands are on ", x[0].device(),
+                       " and ", x[k].device());
+    if (!(x[k].shape() == shape)) shape = broadcast_shapes(shape, x[k].shape(), fn.name);
+  }
+  return shape;
+}
+
+DType result_dtype(const PointwiseFn& fn, const Tensor* x) {
+  DType dtype = DType::boolean;
+  for (int k = 0; k < fn.arity; ++k) {
+    if (x[k].dtype() == DType::boolean) continue;
+    check<DTypeError>(dtype == DType::boolean || dtype == x[k].dtype(), fn.name, ": operands are ",
+                      dtype, " and ", x[k].dtype(), "; convert one of them");
+    dtype = x[k].dtype();
+  }
+  if (fn.predicate) return DType::boolean;
+  check<DTypeError>(is_floating(dtype) || fn.takes_integers, fn.name,
+                    ": wants a floating dtype, got ", dtype);
+  return dtype;
+}
+
+// The first operand of that shape decides how a result lies in memory.
+const Tensor* model_of_result(const Tensor* x, int count, const Shape& shape) {
+  for (int k = 0; k < count; ++k)
+    if (x[k].defined() && x[k].shape() == shape) return &x[k];
+  return nullptr;
+}
+
+Tensor empty_result(const Tensor* model, const Shape& shape, DType dtype, Device device) {
+  return model ? empty_like(*model, dtype) : empty(shape, {.dtype = dtype, .device = device});
+}
+
+// An operand that nobody else can see, so that the result may take its memory.
+bool is_dying(const Tensor& x) {
+  const TensorImpl& impl = x.impl();
+  return impl.use_count() == 1 && !impl.grad && impl.storage->use_count() == 1 &&
+         !impl.storage->is_foreign();
+}
+
+Tensor take_dying(const Tensor* model, Tensor* x, int count, DType dtype) {
+  if (!model || !model->is_dense()) return {};
+  const Strides strides = model->strides();
+  for (int k = 0; k < count; ++k)
+    if (is_dying(x[k]) && x[k].dtype() == dtype && x[k].shape() == model->shape() &&
+        x[k].strides() == strides)
+      return x[k];
+  return {};
+}
+
+// Operands kept for backward: only those that a wanted derivative depends on.
+struct Operands {
+  Operands(const PointwiseFn& fn, const Tensor* x) : count(fn.arity) {
+    unsigned needed = 0;
+    for (int k = 0; k < count; ++k)
+      if (requires_grad(x[k])) needed |= fn.needs[k];
+    for (int k = 0; k < count; ++k)
+      if (needed >> k & 1U) saved[k] = Saved(x[k]);
+  }
+  int count;
+  Saved saved[kMaxOperands];
+};
+
+Grads pointwise_grad(const OwnedFn& owned, const Tensor& g, const Operands& operands,
+                     Wanted wanted);
+
+// The gradient of pointwise_grad: h are the cotangents of its gradients along operand k.
+Grads pointwise_grad2(const OwnedFn& owned, const Tensor& g, const Tensor* x, const Tensor* h,
+                      Wanted wanted) {
+  const PointwiseFn fn = owned.get();
+  const Shape& shape = g.shape();
+  const DType dtype = g.dtype();
+  const Tensor* model = model_of_result(x, fn.arity, shape);
+  if (!model) model = &g;
+  Grads results(static_cast<size_t>(fn.arity) + 1);  // along g, x[0], ...
+  View views[kMaxOperands], cotangents[kMaxOperands], gradients[kMaxOperands];
+  for (int k = 0; k < fn.arity; ++k) {
+    views[k] = broadcast_view(x[k].defined() ? x[k] : g, shape);
+    if (h[k].defined()) cotangents[k] = broadcast_view(h[k], shape);
+  }
+  for (size_t i = 0; i < results.size(); ++i)
+    if (wanted[i] && (i == 0 || x[i - 1].defined()))
+      results[i] = empty_result(model, shape, dtype, g.device());
+  for (int k = 0; k < fn.arity; ++k)
+    if (const Tensor& gx = results[static_cast<size_t>(k) + 1]; gx.defined())
+      gradients[k] = gx.view();
+  kernels(g).pointwise.backward2(fn, g.view(), views, cotangents,
+                                 results[0].defined() ? results[0].view() : View{}, gradients);
+  Tensors inputs{g};
+  inputs.insert(inputs.end(), x, x + fn.arity);
+  inputs.insert(inputs.end(), h, h + fn.arity);
+  return record_all(fn.name, std::move(results), inputs,
+                    [name = fn.name](const Tensors&, Wanted) -> Grads {
+                      throw GradError(cat(name, ": no third derivative"));
+                    });
+}
+
+Grads pointwise_grad(const OwnedFn& owned, const Tensor& g, const Operands& operands,
+                     Wanted wanted) {
+  const PointwiseFn fn = owned.get();
+  const int arity = fn.arity;
+  const Shape& shape = g.shape();
+  // What was not kept has no influence: g stands in for it.
+  Tensor x[kMaxOperands];
+  View views[kMaxOperands], gradients[kMaxOperands];
+  for (int k = 0; k < arity; ++k) {
+    x[k] = operands.saved[k].get();
+    views[k] = broadcast_view(x[k].defined() ? x[k] : g, shape);
+  }
+  const Tensor* model = model_of_result(x, arity, shape);
+  if (!model) model = &g;
+  Grads results(static_cast<size_t>(arity));
+  bool any = false;
+  for (int k = 0; k < arity; ++k) {
+    if (!wanted[static_cast<size_t>(k)] || fn.unit_partials >> k & 1U) continue;
+    results[static_cast<size_t>(k)] = empty_result(model, shape, g.dtype(), g.device());
+    gradients[k] = results[static_cast<size_t>(k)].view();
+    any = true;
+  }
+  if (any) {
+    kernels(g).pointwise.backward(fn, g.view(), views, gradients);
+    Tensors inputs{g};
+    inputs.insert(inputs.end(), x, x + arity);
+    if (needs_grad(inputs))
+      results =
+          record_all(fn.name, std::move(results), inputs,
+                     [owned, arity, g = Saved(g), kept = operands](const Tensors& h, Wanted asked) {
+                       Tensor values[kMaxOperands];
+                       for (int k = 0; k < arity; ++k) values[k] = kept.saved[k].get();
+                       return pointwise_grad2(owned, g.get(), values, h.data(), asked);
+                     });
+  }
+  for (int k = 0; k < arity; ++k)
+    if (wanted[static_cast<size_t>(k)] && fn.unit_partials >> k & 1U)
+      results[static_cast<size_t>(k)] = g;
+  return results;
+}
+
+}  // namespace
+
+Tensor detail::pointwise(const PointwiseFn& fn, Tensor* x) {
+  const Shape shape = result_shape(fn, x);
+  const DType dtype = result_dtype(fn, x);
+  const std::span<const Tensor> inputs(x, static_cast<size_t>(fn.arity));
+  const bool recorded = !fn.predicate && needs_grad(inputs);
+  const Tensor* model = model_of_result(x, fn.arity, shape);
+  View views[kMaxOperands];
+  for (int k = 0; k < fn.arity; ++k) views[k] = broadcast_view(x[k], shape);
+  Tensor y;
+  if (!recorded) y = take_dying(model, x, fn.arity, dtype);
+  if (!y.defined()) y = empty_result(model, shape, dtype, x[0].device());
+  kernels(y).pointwise.forward(fn, views, y.view());
+  if (!recorded) return y;
+  return record_one(
+      fn.name, std::move(y), inputs,
+      [owned = OwnedFn(fn), operands = Operands(fn, x)](const Tensors& g, Wanted wanted) {
+        return pointwise_grad(owned, g[0], operands, wanted);
+      });
+}
+
+}  // namespace brume
