@@ -1,6 +1,6 @@
 #include <brume/autograd/backward.h>
 
-#include <thread>
+#include <cmath>
 
 #include <doctest/doctest.h>
 #include <pthread.h>
