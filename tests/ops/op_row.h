@@ -82,6 +82,10 @@ using Rows = std::vector<OpRow>;
 
 // One function per file of rows; all_rows() joins them.
 Rows shape_rows();
+Rows reduce_rows();
+Rows index_rows();
+Rows random_rows();
+Rows loss_rows();
 
 Rows all_rows();
 inline std::string operation(const OpRow& row) { return row.name.substr(0, row.name.find(' ')); }

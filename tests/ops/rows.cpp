@@ -6,7 +6,7 @@ namespace brume::op_table {
 
 Rows all_rows() {
   Rows all;
-  for (Rows (*family)() : {shape_rows}) {
+  for (Rows (*family)() : {shape_rows, reduce_rows, index_rows, random_rows, loss_rows}) {
     Rows rows = family();
     all.insert(all.end(), rows.begin(), rows.end());
   }
