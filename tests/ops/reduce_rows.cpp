@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include <brume/autograd/ops/pointwise.h>
+
 #include "tests/ops/op_row.h"
 
 namespace brume::op_table {
