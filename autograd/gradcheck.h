@@ -2,6 +2,7 @@
 // Finite differences: whether an operation's gradient is the derivative of what it computes.
 
 #include <functional>
+#include <limits>
 #include <string>
 
 #include <brume/autograd/node.h>
@@ -12,6 +13,8 @@ struct GradcheckOptions {
   double step = 1e-6;
   /// Largest |recorded - finite difference| allowed, relative to max(1, largest gradient entry).
   double tolerance = 1e-6;
+  /// At most so many elements of an input are moved, spread evenly over it; all by default.
+  int64_t elements = std::numeric_limits<int64_t>::max();
   /// Also check the gradient of the gradient, with respect to inputs and cotangents.
   bool second_order = false;
 };

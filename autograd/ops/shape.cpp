@@ -213,7 +213,8 @@ std::vector<Tensor> split(const Tensor& x, const std::vector<int64_t>& sizes, in
 
 std::vector<Tensor> chunk(const Tensor& x, int64_t pieces, int64_t axis) {
   check(pieces >= 1, "chunk: wants at least one piece, got ", pieces);
-  const int64_t size = x.size(axis), each = std::max<int64_t>((size + pieces - 1) / pieces, 1);
+  const int64_t size = x.shape()[wrap_axis(axis, x.rank(), "chunk")];
+  const int64_t each = std::max<int64_t>((size + pieces - 1) / pieces, 1);
   std::vector<int64_t> sizes;
   for (int64_t first = 0; first < size; first += each)
     sizes.push_back(std::min(each, size - first));
@@ -324,7 +325,7 @@ Tensor flip(const Tensor& x, const std::vector<int64_t>& axes) {
 }
 
 Tensor roll(const Tensor& x, int64_t shift, int64_t axis) {
-  const int64_t size = x.size(axis);
+  const int64_t size = x.shape()[wrap_axis(axis, x.rank(), "roll")];
   if (size == 0) return x;
   const int64_t cut = ((-shift) % size + size) % size;
   return cat({slice(x, axis, cut, size), slice(x, axis, 0, cut)}, axis);

@@ -60,7 +60,7 @@ Rows select_rows() {
       {"index_select of a middle axis",
        {normal({2, 5, 3}), integers({8}, 0, 5)},
        [](In in) { return index_select(in[0], 1, in[1]); },
-       {.second_order = true, .batch = true}},
+       {.second_order = true, .batch = 1}},
       {"index_select of nothing",
        {normal({2, 5}), integers({0}, 0, 5)},
        [](In in) { return index_select(in[0], 1, in[1]); }},
@@ -78,7 +78,7 @@ Rows select_rows() {
       {"gather with repetitions",
        {normal({2, 5}), integers({2, 9}, 0, 5)},
        [](In in) { return gather(in[0], 1, in[1]); },
-       {.second_order = true, .batch = true}},
+       {.second_order = true, .batch = 2}},
       {"embedding",
        {normal({5, 4}), integers({2, 3}, 0, 5)},
        [](In in) { return embedding(in[0], in[1]); },
@@ -94,7 +94,7 @@ Rows select_rows() {
          const auto [values, positions] = sort(in[0], 1);
          return Tensors{values, positions};
        },
-       {.second_order = true, .batch = true, .refuses = {{{3}}}}},
+       {.second_order = true, .batch = 1, .refuses = {{{3}}}}},
       {"sort, descending",
        {distinct({5, 2})},
        [](In in) { return sort(in[0], 0, true).first; },
@@ -105,7 +105,7 @@ Rows select_rows() {
          const auto [values, positions] = topk(in[0], 3, 1);
          return Tensors{values, positions};
        },
-       {.second_order = true, .batch = true, .refuses = {{{3, 2}}}}},
+       {.second_order = true, .batch = 1, .refuses = {{{3, 2}}}}},
       {"topk, smallest",
        {distinct({5, 2})},
        [](In in) { return topk(in[0], 1, 0, false).first; },
@@ -116,7 +116,7 @@ Rows select_rows() {
          const Tensor steps = from_vector<double>({0, 1, 2, 3}, {4});
          return searchsorted(in[0] + convert(steps, in[0].dtype()), in[1]);
        },
-       {.batch = true, .refuses = {{{2, 4}, {3, 3}}}}},
+       {.batch = 2, .refuses = {{{2, 4}, {3, 3}}}}},
       {"bincount",
        {integers({9}, 0, 5)},
        [](In in) { return bincount(in[0], 7); },

@@ -65,8 +65,9 @@ struct OpFlags {
   bool second_order = false;
   /// |f32 - f64| <= bound * max(1, largest |f64|) for results, and for gradients.
   double bound = 2e-6, gradient_bound = 1e-5;
-  /// Axis 0 of operand 0 and of the result counts samples: a sample alone gives the same bits.
-  bool batch = false;
+  /// Axis 0 of the first so many operands and of the results counts samples: a sample alone gives
+  /// the same bits.
+  int batch = 0;
   /// Operand shapes that must raise a ShapeError that names the operation.
   std::vector<std::vector<Shape>> refuses = {};
 };

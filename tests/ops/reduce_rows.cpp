@@ -23,7 +23,7 @@ Rows sum_rows() {
        [](In in) {
          return sum(in[0], {1, -1});
        },
-       {.second_order = true, .batch = true, .refuses = {{{3}}}}},
+       {.second_order = true, .batch = 1, .refuses = {{{3}}}}},
       {"sum of columns",
        {normal({5, 70})},
        [](In in) { return sum(in[0], 0, keep_axis); },
@@ -34,7 +34,7 @@ Rows sum_rows() {
        [](In in) {
          return sum(in[0], {2, 3});
        },
-       {.batch = true}},
+       {.batch = 1}},
       {"sum over everything but channels",
        {normal({2, 5, 4, 3})},
        [](In in) {
@@ -44,11 +44,11 @@ Rows sum_rows() {
       {"sum of many",
        {uniform({3, 40000}, 0, 1)},
        [](In in) { return sum(in[0], 1) * (1.0 / 40000); },
-       {.batch = true}},
+       {.batch = 1}},
       {"sum of many rows",
        {uniform({3, 3000, 5}, 0, 1)},
        [](In in) { return sum(in[0], 1) * (1.0 / 3000); },
-       {.batch = true}},
+       {.batch = 1}},
       {"sum of nothing", {normal({0, 3})}, [](In in) { return sum(in[0], 0); }},
       {"sum of one number", {normal({})}, [](In in) { return sum(in[0]); }},
       {"sum of integers", {integers({3, 4}, -5, 5)}, [](In in) { return sum(in[0], 1); }},
@@ -59,7 +59,7 @@ Rows sum_rows() {
        [](In in) {
          return mean(in[0], {1, 2}, keep_axis);
        },
-       {.second_order = true, .batch = true, .refuses = {{{3}}}}},
+       {.second_order = true, .batch = 1, .refuses = {{{3}}}}},
       {"var", {normal({3, 4})}, [](In in) { return var(in[0]); }, {.second_order = true}},
       {"var of columns, biased",
        {normal({5, 3})},
@@ -95,7 +95,7 @@ Rows extremum_rows() {
        [](In in) {
          return max(in[0], {1, 2});
        },
-       {.second_order = true, .batch = true, .refuses = {{{3}}, {{3, 0, 5}}}}},
+       {.second_order = true, .batch = 1, .refuses = {{{3}}, {{3, 0, 5}}}}},
       {"max of columns", {distinct({70, 9})}, [](In in) { return max(in[0], 0); }},
       {"min",
        {distinct({3, 4})},
@@ -104,7 +104,7 @@ Rows extremum_rows() {
       {"argmax",
        {distinct({3, 4})},
        [](In in) { return argmax(in[0], -1); },
-       {.batch = true, .refuses = {{{}}, {{3, 0}}}}},
+       {.batch = 1, .refuses = {{{}}, {{3, 0}}}}},
       {"argmin",
        {distinct({3, 4, 5})},
        [](In in) { return argmin(in[0], 1, keep_axis); },
@@ -112,10 +112,11 @@ Rows extremum_rows() {
       {"logsumexp",
        {normal({3, 4})},
        [](In in) { return logsumexp(in[0], 1); },
-       {.second_order = true, .batch = true, .refuses = {{{3}}}}},
+       {.second_order = true, .batch = 1, .refuses = {{{3}}}}},
       {"logsumexp of large numbers",
        {uniform({3, 4}, 800, 900)},
-       [](In in) { return logsumexp(in[0], {}, keep_axis); }},
+       [](In in) { return logsumexp(in[0], {}, keep_axis); },
+       {.gradient_bound = 1e-4}},  // an f32 near 900 is known to 3e-5, so exp(x - y) is too
       {"vector_norm",
        {normal({3, 4})},
        [](In in) { return vector_norm(in[0]); },
@@ -123,7 +124,7 @@ Rows extremum_rows() {
       {"vector_norm of rows, p = 3",
        {normal({3, 4})},
        [](In in) { return vector_norm(in[0], 3, 1); },
-       {.second_order = true, .batch = true, .refuses = {{{3}}}}},
+       {.second_order = true, .batch = 1, .refuses = {{{3}}}}},
       {"vector_norm, p = 1",
        {normal({3, 4})},
        [](In in) { return vector_norm(in[0], 1, 0, keep_axis); }},
@@ -141,7 +142,7 @@ Rows scan_rows() {
       {"cumsum",
        {normal({3, 5})},
        [](In in) { return cumsum(in[0], -1); },
-       {.second_order = true, .batch = true, .refuses = {{{}}}}},
+       {.second_order = true, .batch = 1, .refuses = {{{}}}}},
       {"cumsum of a middle axis",
        {normal({2, 4, 3})},
        [](In in) { return cumsum(in[0], 1); },
@@ -151,7 +152,7 @@ Rows scan_rows() {
       {"cumprod",
        {normal({3, 5})},
        [](In in) { return cumprod(in[0], 1); },
-       {.second_order = true, .batch = true, .refuses = {{{}}}}},
+       {.second_order = true, .batch = 1, .refuses = {{{}}}}},
       {"cumprod with a zero",
        {normal({4, 2})},
        [](In in) {

@@ -64,7 +64,7 @@ Rows shape_rows() {
       {"slice of images",
        {normal({2, 3, 5, 4})},
        [](In in) { return slice(in[0], 2, 1, 4); },
-       {.second_order = true, .batch = true}},
+       {.second_order = true, .batch = 1}},
       {"slice of nothing", {normal({4, 3})}, [](In in) { return slice(in[0], 0, 2, 2); }},
       {"select",
        {normal({3, 4, 2})},
@@ -81,7 +81,7 @@ Rows shape_rows() {
        [](In in) {
          return split(in[0], {2, 3}, 1);
        },
-       {.second_order = true, .batch = true}},
+       {.second_order = true, .batch = 1}},
       {"split with parts unused",
        {normal({2, 6})},
        [](In in) {
@@ -110,13 +110,13 @@ Rows shape_rows() {
        [](In in) {
          return cat({in[0], in[1]}, 1);
        },
-       {.second_order = true, .batch = true, .refuses = {{{2, 3, 2}, {1, 3, 2}}, {{}, {}}}}},
+       {.second_order = true, .batch = 1, .refuses = {{{2, 3, 2}, {1, 3, 2}}, {{}, {}}}}},
       {"cat of images",
        {normal({2, 3, 4, 5}), normal({2, 6, 4, 5})},
        [](In in) {
          return cat({in[0], in[1]}, 1);
        },
-       {.second_order = true, .batch = true}},
+       {.second_order = true, .batch = 1}},
       {"cat with nothing",
        {normal({2, 3}), normal({2, 0}), normal({2, 1})},
        [](In in) { return cat(in, -1); }},
@@ -133,7 +133,7 @@ Rows shape_rows() {
       {"flip of images",
        {normal({2, 3, 4, 5})},
        [](In in) { return flip(in[0], {-1}); },
-       {.second_order = true, .batch = true}},
+       {.second_order = true, .batch = 1}},
       {"roll",
        {normal({3, 5})},
        [](In in) { return roll(in[0], -7, 1); },
@@ -149,7 +149,7 @@ Rows shape_rows() {
        [](In in) {
          return pad(in[0], {-1, 2, 1, -2});
        },
-       {.second_order = true, .batch = true, .refuses = {{{2, 3, 1, 4}}}}},
+       {.second_order = true, .batch = 1, .refuses = {{{2, 3, 1, 4}}}}},
       {"contiguous",
        {normal({2, 3, 4})},
        [](In in) { return contiguous(transpose(in[0], 0, 2)); },
@@ -157,7 +157,7 @@ Rows shape_rows() {
       {"contiguous, channels last",
        {normal({2, 3, 4, 2})},
        [](In in) { return contiguous(in[0], Layout::channels_last); },
-       {.second_order = true, .batch = true}},
+       {.second_order = true, .batch = 1}},
       {"to f64 and back",
        {normal({3, 4})},
        [](In in) { return to(to(in[0], DType::f64), in[0].dtype()); },
