@@ -89,6 +89,8 @@ Rows random_rows();
 Rows loss_rows();
 
 Rows all_rows();
-inline std::string operation(const OpRow& row) { return row.name.substr(0, row.name.find(' ')); }
+inline std::string operation(const OpRow& row) {
+  return row.name.substr(0, row.name.find_first_of(" ,"));
+}
 
 }  // namespace brume::op_table

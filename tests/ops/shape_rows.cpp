@@ -110,13 +110,13 @@ Rows shape_rows() {
        [](In in) {
          return cat({in[0], in[1]}, 1);
        },
-       {.second_order = true, .batch = 1, .refuses = {{{2, 3, 2}, {1, 3, 2}}, {{}, {}}}}},
+       {.second_order = true, .batch = 2, .refuses = {{{2, 3, 2}, {1, 3, 2}}, {{}, {}}}}},
       {"cat of images",
        {normal({2, 3, 4, 5}), normal({2, 6, 4, 5})},
        [](In in) {
          return cat({in[0], in[1]}, 1);
        },
-       {.second_order = true, .batch = 1}},
+       {.second_order = true, .batch = 2}},
       {"cat with nothing",
        {normal({2, 3}), normal({2, 0}), normal({2, 1})},
        [](In in) { return cat(in, -1); }},
