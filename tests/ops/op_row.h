@@ -82,6 +82,7 @@ struct OpRow {
 using Rows = std::vector<OpRow>;
 
 // One function per file of rows; all_rows() joins them.
+Rows pointwise_rows();
 Rows shape_rows();
 Rows reduce_rows();
 Rows index_rows();
