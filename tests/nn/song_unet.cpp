@@ -189,7 +189,8 @@ TEST_CASE("a sample's bits do not depend on its batch") {
   CHECK(slice(all, 0, 1, 2).to_vector<float>() == second.to_vector<float>());
 }
 
-TEST_CASE("recomputing blocks in backward changes no bit, with dropout too") {
+// Sums of a fan-out are taken in another order inside a recomputed block: equal up to rounding.
+TEST_CASE("recomputing blocks in backward gives the same gradients, with dropout too") {
   auto config = small();
   config.dropout = 0.3;
   const auto run = [&](int64_t level) {
@@ -207,7 +208,7 @@ TEST_CASE("recomputing blocks in backward changes no bit, with dropout too") {
   const auto plain = run(0), recomputed = run(2);
   REQUIRE(plain.size() == recomputed.size());
   for (size_t i = 0; i < plain.size(); ++i)
-    { CAPTURE(i); CHECK(distance(plain[i], recomputed[i]) <= 1e-6 * max(abs(plain[i])).item()); }
+    CHECK(distance(plain[i], recomputed[i]) <= 1e-6 * max(abs(plain[i])).item());
 }
 
 TEST_CASE("class labels are dropped in training only") {
@@ -237,14 +238,4 @@ TEST_CASE("one model is evaluated from several threads at once, with the same by
     threads.emplace_back([&, seed] { together[seed] = evaluate(seed); });
   for (std::thread& thread : threads) thread.join();
   CHECK(together == alone);
-}
-
-TEST_CASE("a network in half precision stays near the one in single precision") {
-  const auto net = make_random(small());
-  net->eval();
-  const Tensor x = noise({1, 2, 8, 8}), t = noise({1});
-  const NoGrad no_grad;
-  const Tensor y = net(x, t), y16 = net(to(x, DType::bf16), t);
-  CHECK(y16.dtype() == DType::bf16);
-  CHECK(distance(to(y16, DType::f32), y) < 0.05 * max(abs(y)).item());
 }
