@@ -28,6 +28,8 @@ constexpr const char* name(DType t) {
 }
 inline std::string to_string(DType t) { return name(t); }
 constexpr bool is_floating(DType t) { return static_cast<int>(t) <= static_cast<int>(DType::f16); }
+/// A type that numbers are only stored in.
+constexpr bool is_half(DType t) { return t == DType::bf16 || t == DType::f16; }
 
 // The half types are constexpr throughout: that is what lets CUDA kernels use them too.
 

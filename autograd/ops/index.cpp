@@ -33,6 +33,9 @@ void check_places(const char* who, const Tensor& x, int axis, const Tensor& inde
   check_index(who, index, x.shape()[axis]);
 }
 
+// Half types are added and compared as f32.
+Tensor widened(const Tensor& x) { return is_half(x.dtype()) ? to(x, DType::f32) : x; }
+
 Tensor zeros_of(const Shape& shape, const Tensor& like) {
   return zeros(shape, {.dtype = like.dtype(), .device = like.device()});
 }
@@ -85,6 +88,7 @@ Tensor index_add(const Tensor& x, int64_t axis, const Tensor& index, const Tenso
         " along axis ", axis);
   check_same_dtype("index_add", x, source);
   check_index("index_add", index, x.shape()[at]);
+  if (is_half(x.dtype())) return to(index_add(widened(x), at, index, widened(source)), x.dtype());
   const Tensor y = copy_of(x);
   if (source.numel() > 0)
     kernels(x).index.index_add(at, row_major(index).view(), row_major(source).view(), y.view());
@@ -110,6 +114,8 @@ Tensor scatter(const Tensor& x, int64_t axis, const Tensor& index, const Tensor&
         source.shape(), " differ in shape");
   check_same_dtype("scatter", x, source);
   check_places("scatter", x, at, index);
+  if (is_half(x.dtype()))
+    return to(scatter(widened(x), at, index, widened(source), reduce, include_self), x.dtype());
   const Tensor y = copy_of(x);
   // A replaced place keeps nothing of itself in any case.
   if (source.numel() > 0)
@@ -156,16 +162,17 @@ Tensor masked_select(const Tensor& x, const Tensor& mask) {
 }
 
 Tensor nonzero(const Tensor& x) {
-  const auto count = static_cast<int64_t>(sum(ne(x, 0.0)).item());
+  const Tensor mask = x.dtype() == DType::boolean ? x : ne(detach(x), 0.0);
+  const auto count = static_cast<int64_t>(sum(mask).item());
   const Tensor y = empty({count, x.rank()}, {.dtype = DType::i64, .device = x.device()});
-  kernels(x).index.nonzero(x.view(), y.view());
+  kernels(x).index.nonzero(mask.view(), y.view());
   return y;
 }
 
 std::pair<Tensor, Tensor> sort(const Tensor& x, int64_t axis, bool descending) {
   const int at = wrap_axis(axis, x.rank(), "sort");
   const Tensor positions = empty(x.shape(), {.dtype = DType::i64, .device = x.device()});
-  kernels(x).index.argsort(at, descending, x.view(), positions.view());
+  kernels(x).index.argsort(at, descending, widened(detach(x)).view(), positions.view());
   return {gather(x, at, positions), positions};
 }
 
@@ -184,8 +191,8 @@ Tensor searchsorted(const Tensor& sorted, const Tensor& values, bool right) {
         sorted.shape());
   const Tensor y = empty(values.shape(), {.dtype = DType::i64, .device = values.device()});
   if (values.numel() > 0)
-    kernels(values).index.searchsorted(right, row_major(sorted).view(), row_major(values).view(),
-                                       y.view());
+    kernels(values).index.searchsorted(right, row_major(widened(sorted)).view(),
+                                       row_major(widened(values)).view(), y.view());
   return y;
 }
 

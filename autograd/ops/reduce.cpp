@@ -43,6 +43,8 @@ Tensor run(ReduceOp op, double divisor, const Tensor& x, const Reduced& to, Keep
 
 // A sum of integers or truth values is an i64.
 DType sum_dtype(const Tensor& x) { return is_floating(x.dtype()) ? x.dtype() : DType::i64; }
+// What running sums and products are computed in.
+DType scan_dtype(const Tensor& x) { return is_half(x.dtype()) ? DType::f32 : sum_dtype(x); }
 
 Tensor extremum(const char* op, bool largest, const Tensor& x, const Axes& axes, KeepAxis keep) {
   const Reduced to(x, axes, op);
@@ -59,7 +61,8 @@ Tensor arg_extremum(const char* op, bool largest, const Tensor& x, int64_t axis,
   const Reduced to(x, axis, op);
   check(to.count > 0 || numel(to.kept) == 0, op, ": nothing to choose from in ", x.shape());
   const Tensor y = empty(to.kept, {.dtype = DType::i64, .device = x.device()});
-  kernels(x).reduce.arg_extremum(largest, wrap_axis(axis, x.rank(), op), x.view(), y.view());
+  const Tensor wide = is_half(x.dtype()) ? convert(x, DType::f32) : x;
+  kernels(x).reduce.arg_extremum(largest, wrap_axis(axis, x.rank(), op), wide.view(), y.view());
   return keep == keep_axis ? y : alias(y, to.dropped, dense_strides(to.dropped));
 }
 
@@ -96,8 +99,6 @@ Tensor recurrence(const char* op, const Tensor& a, const Tensor& b, int axis, bo
                 });
 }
 
-Tensor as_sum_dtype(const Tensor& x) { return to(x, sum_dtype(x)); }
-
 // The product of all other elements of the same result: no division, so zeros do no harm.
 Tensor product_of_others(const Tensor& x, const Axes& axes) {
   Dims order, inverse = Dims::filled(x.rank(), 0);
@@ -113,11 +114,11 @@ Tensor product_of_others(const Tensor& x, const Axes& axes) {
     }
   const Shape moved_shape = permute(x, order).shape();
   flat.push_back(x.numel() / std::max<int64_t>(numel(flat), 1));
-  const Tensor rows = reshape(permute(x, order), flat);  // [..., n]
+  const Tensor rows = to(reshape(permute(x, order), flat), scan_dtype(x));  // [..., n]
   const int last = rows.rank() - 1;
   const Tensor before = shifted(recurrence("cumprod", rows, {}, last, false), last, 1, 1);
   const Tensor after = shifted(recurrence("cumprod", rows, {}, last, true), last, -1, 1);
-  return permute(reshape(before * after, moved_shape), inverse);
+  return to(permute(reshape(before * after, moved_shape), inverse), x.dtype());
 }
 
 }  // namespace
@@ -209,10 +210,12 @@ Tensor all(const Tensor& x, const Axes& axes, KeepAxis keep) {
 }
 
 Tensor cumsum(const Tensor& x, int64_t axis) {
-  return recurrence("cumsum", {}, as_sum_dtype(x), wrap_axis(axis, x.rank(), "cumsum"), false);
+  const int at = wrap_axis(axis, x.rank(), "cumsum");
+  return to(recurrence("cumsum", {}, to(x, scan_dtype(x)), at, false), sum_dtype(x));
 }
 Tensor cumprod(const Tensor& x, int64_t axis) {
-  return recurrence("cumprod", as_sum_dtype(x), {}, wrap_axis(axis, x.rank(), "cumprod"), false);
+  const int at = wrap_axis(axis, x.rank(), "cumprod");
+  return to(recurrence("cumprod", to(x, scan_dtype(x)), {}, at, false), sum_dtype(x));
 }
 
 }  // namespace brume

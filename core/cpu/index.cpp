@@ -178,21 +178,18 @@ void argsort(int axis, bool descending, const View& x, const View& positions) {
 }
 
 // One thread: each position is known only when those before it are counted.
-void nonzero(const View& x, const View& y) {
-  dispatch<float, double, int32_t, int64_t, uint8_t, bool>(x.dtype, "nonzero", [&](auto type) {
-    using T = typename decltype(type)::type;
-    const T* in = x.as<T>();
-    int64_t* out = y.as<int64_t>();
-    Dims index = Dims::filled(x.rank(), 0);
-    const int64_t count = numel(x.shape);
-    for (int64_t i = 0; i < count; ++i) {
-      int64_t at = 0;
-      for (int axis = 0; axis < x.rank(); ++axis) at += index[axis] * x.strides[axis];
-      if (in[at] != T(0)) out = std::copy(index.begin(), index.end(), out);
-      for (int axis = x.rank() - 1; axis >= 0 && ++index[axis] == x.size(axis); --axis)
-        index[axis] = 0;
-    }
-  });
+void nonzero(const View& mask, const View& y) {
+  const bool* in = mask.as<bool>();
+  int64_t* out = y.as<int64_t>();
+  Dims index = Dims::filled(mask.rank(), 0);
+  const int64_t count = numel(mask.shape);
+  for (int64_t i = 0; i < count; ++i) {
+    int64_t at = 0;
+    for (int axis = 0; axis < mask.rank(); ++axis) at += index[axis] * mask.strides[axis];
+    if (in[at]) out = std::copy(index.begin(), index.end(), out);
+    for (int axis = mask.rank() - 1; axis >= 0 && ++index[axis] == mask.size(axis); --axis)
+      index[axis] = 0;
+  }
 }
 
 void searchsorted(bool right, const View& sorted, const View& values, const View& y) {

@@ -6,8 +6,6 @@
 
 namespace brume::cpu {
 
-inline bool is_half(DType t) { return t == DType::bf16 || t == DType::f16; }
-
 /// The f32 copies of one kernel call. Operands that are absent or of another dtype pass as they
 /// are.
 class Widened {

@@ -24,6 +24,7 @@ class RowCheck {
     guarded("shape errors", [&] { shape_errors(); });
     guarded("finite differences", [&] { finite_differences(); });
     guarded("f32 against f64", [&] { precision(); });
+    guarded("half precision", [&] { half_precision(); });
     guarded("strides", [&] { strides(); });
     guarded("threads", [&] { threads(); });
     guarded("batch", [&] { batch(); });
@@ -73,8 +74,9 @@ class RowCheck {
     for (size_t k = 0; k < results.size(); ++k) {
       if (!results[k].defined() || !requires_grad(results[k])) continue;
       outputs.push_back(results[k]);
-      cotangents.push_back(transfer(draw(normal(results[k].shape()), results[k].dtype(), 100 + k),
-                                    results[k].device()));
+      // Rounded to bf16, so that they are the same in every dtype.
+      const Tensor drawn = draw(normal(results[k].shape()), DType::bf16, 100 + k);
+      cotangents.push_back(transfer(convert(drawn, results[k].dtype()), results[k].device()));
     }
     for (const Tensor& x : in)
       if (requires_grad(x)) wanted.push_back(x);
@@ -149,6 +151,18 @@ class RowCheck {
   void precision() {
     compare(outcome(operands(DType::f32)), outcome(operands(DType::f64)), row_.flags.bound,
             row_.flags.gradient_bound, "");
+  }
+
+  void half_precision() {
+    const double bound = row_.flags.half_bound;
+    if (bound == 0) return;
+    for (DType dtype : {DType::bf16, DType::f16}) {
+      const Tensors rounded = operands(dtype);
+      Tensors exact;
+      for (const Tensor& x : rounded)
+        exact.push_back(is_floating(x.dtype()) ? convert(x, DType::f64) : x);
+      compare(outcome(rounded), outcome(exact), bound, bound, cat(dtype, ": "));
+    }
   }
 
   // The same values lying differently in memory.

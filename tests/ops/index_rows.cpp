@@ -129,6 +129,7 @@ Rows select_rows() {
 Rows index_rows() {
   Rows all = select_rows(), more = scatter_rows();
   all.insert(all.end(), more.begin(), more.end());
+  for (OpRow& row : all) row.flags.half_bound = 8e-3;
   return all;
 }
 

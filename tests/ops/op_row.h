@@ -65,6 +65,8 @@ struct OpFlags {
   bool second_order = false;
   /// |f32 - f64| <= bound * max(1, largest |f64|) for results, and for gradients.
   double bound = 2e-6, gradient_bound = 1e-5;
+  /// The same for bf16 and f16, against f64 at the rounded operands; 0 if it does not take them.
+  double half_bound = 0;
   /// Axis 0 of the first so many operands and of the results counts samples: a sample alone gives
   /// the same bits.
   int batch = 0;

@@ -42,7 +42,7 @@ OpRow listed() {
   std::vector<Operand> operands;
   for (int k = 0; k < kArity; ++k)
     operands.push_back(uniform(shapes[k], math::domain<F>.low, math::domain<F>.high));
-  OpFlags flags{.second_order = true, .bound = 4e-6, .gradient_bound = 2e-5};
+  OpFlags flags{.second_order = true, .bound = 4e-6, .gradient_bound = 2e-5, .half_bound = 8e-3};
   if (kArity > 1) {
     std::vector<Shape> wrong(shapes, shapes + kArity);
     wrong[1] = {36};

@@ -169,6 +169,8 @@ Rows reduce_rows() {
   Rows all = sum_rows();
   for (const Rows& more : {extremum_rows(), scan_rows()})
     all.insert(all.end(), more.begin(), more.end());
+  for (OpRow& row : all)  // a bf16 near 900 is known to 2, and so would be its exponential
+    if (row.name != "logsumexp of large numbers") row.flags.half_bound = 1.5e-2;
   return all;
 }
 
