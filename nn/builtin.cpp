@@ -1,3 +1,4 @@
+#include <brume/nn/models/fully_connected.h>
 #include <brume/nn/models/song_unet.h>
 #include <brume/nn/registry.h>
 
@@ -13,6 +14,7 @@ std::vector<RegisteredClass> builtin_classes() {
       class_entry<PositionalEmbedding>("PositionalEmbedding"),
       class_entry<FourierEmbedding>("FourierEmbedding"),
       class_entry<SongUNet>("SongUNet"),
+      class_entry<FullyConnected>("FullyConnected"),
   };
 }
 

@@ -1,0 +1,117 @@
+// The program brume: train, sample, evaluate, info.
+
+#include <cstdio>
+
+#include <CLI/CLI.hpp>
+
+#include <brume/core/cpu/parallel.h>
+#include <brume/core/error.h>
+
+#include "evaluate.h"
+#include "info.h"
+#include "sample.h"
+#include "train.h"
+
+namespace {
+
+using namespace brume;
+
+void add_draw_options(CLI::App& app, tools::DrawOptions& draw) {
+  app.add_option("--steps", draw.steps, "steps from noise to sample")->capture_default_str();
+  app.add_option("--batch", draw.batch, "samples at a time; changes no bit")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--solver", draw.solver,
+                 "euler, heun, edm_stochastic_euler or edm_stochastic_heun")
+      ->capture_default_str();
+  app.add_option("--churn", draw.S_churn, "noise put back by the stochastic solvers")
+      ->capture_default_str();
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("Diffusion models: train, sample, evaluate");
+  app.require_subcommand(1);
+  app.fallthrough();
+  int threads = 0;
+  app.add_option("--threads", threads, "threads to use (all)")->check(CLI::PositiveNumber);
+
+  tools::TrainArguments train;
+  int64_t seed = -1;
+  auto* train_command = app.add_subcommand("train", "train a model as a JSON file says");
+  train_command->add_option("config", train.config, "the options")->required();
+  train_command->add_option("--out", train.out, "run folder")->default_val("runs/run");
+  train_command->add_option("--resume", train.resume, "go on from this run's newest checkpoint");
+  train_command->add_option("--set", train.changes, "change an option: key.key=value");
+  train_command->add_option("--seed", seed, "seed of everything random")
+      ->check(CLI::NonNegativeNumber);
+  train_command->add_flag("--dry-run", train.dry_run, "measure one step and write nothing");
+  train_command->add_flag("--quiet", train.quiet, "print no progress");
+
+  tools::SampleArguments sample;
+  bool quiet = false;
+  auto* sample_command = app.add_subcommand("sample", "draw samples from a trained model");
+  sample_command->add_option("path", sample.path, "a run folder or a model's file")->required();
+  sample_command->add_option("--num", sample.num, "how many")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  sample_command->add_option("--classes", sample.classes, "which classes: 3,5 or 0-9");
+  sample_command->add_option("--seeds", sample.seeds, "one for each sample (0, 1, ...)");
+  sample_command->add_option("--shape", sample.shape, "of one sample, if the file does not say it")
+      ->delimiter(',');
+  sample_command->add_option("--out", sample.out, ".png, .npy or .safetensors")
+      ->default_val("samples.png");
+  sample_command->add_flag("--quiet", quiet, "print no progress");
+  add_draw_options(*sample_command, sample.draw);
+
+  tools::EvaluateArguments evaluate;
+  auto* evaluate_command = app.add_subcommand("evaluate", "judge a run by its samples");
+  evaluate_command->add_option("run", evaluate.run, "the run folder")->required();
+  evaluate_command->add_option("--classifier", evaluate.classifier, "run folder of a classifier")
+      ->required();
+  evaluate_command->add_option("--num", evaluate.num, "how many samples")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  evaluate_command->add_flag("--json", evaluate.json, "figures as JSON");
+  add_draw_options(*evaluate_command, evaluate.draw);
+
+  std::string info_path;
+  bool info_json = false;
+  auto* info_command = app.add_subcommand("info", "show what a model's file holds");
+  info_command->add_option("file", info_path)->required();
+  info_command->add_flag("--json", info_json, "as JSON");
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  if (threads > 0) set_num_threads(threads);
+  if (train_command->parsed()) {
+    if (seed >= 0) train.seed = seed;
+    return tools::train(train);
+  }
+  if (sample_command->parsed()) {
+    sample.draw.quiet = quiet;
+    return tools::sample(sample);
+  }
+  if (evaluate_command->parsed()) return tools::evaluate(evaluate);
+  return tools::info(info_path, info_json);
+}
+
+}  // namespace
+
+// 2: the user can mend it (files, options, shapes); 1: anything else.
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const brume::GradError& error) {
+    std::fprintf(stderr, "brume: %s\n", error.what());
+    return 1;
+  } catch (const brume::Error& error) {
+    std::fprintf(stderr, "brume: %s\n", error.what());
+    return 2;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "brume: %s\n", error.what());
+    return 1;
+  }
+}

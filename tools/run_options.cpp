@@ -1,0 +1,96 @@
+#include "run_options.h"
+
+#include <nlohmann/json.hpp>
+
+#include <brume/core/io/fs.h>
+#include <brume/core/io/npy.h>
+#include <brume/core/json.h>
+#include <brume/diffusion/builtin.h>
+#include <brume/nn/config_json.h>
+
+namespace brume::tools {
+namespace {
+
+constexpr uint64_t kMaxConfigBytes = uint64_t{16} << 20;
+
+// "optimizer.lr=1e-4": the value is JSON, or else a string.
+void apply_change(Json& json, const std::string& change) {
+  const size_t equals = change.find('=');
+  check<FormatError>(equals != std::string::npos && equals > 0, "--set: wants key=value, got '",
+                     change, "'");
+  Json* place = &json;
+  std::string path = change.substr(0, equals);
+  for (size_t begin = 0; begin <= path.size();) {
+    const size_t dot = std::min(path.find('.', begin), path.size());
+    check<FormatError>(place->is_object() || place->is_null(), "--set: '", path.substr(0, begin),
+                       "' is no object");
+    place = &(*place)[path.substr(begin, dot - begin)];
+    begin = dot + 1;
+  }
+  const std::string text = change.substr(equals + 1);
+  try {
+    *place = parse_json(text, "--set");
+  } catch (const FormatError&) {
+    *place = text;
+  }
+}
+
+}  // namespace
+
+nn::Names names_of(OptimizerName) {
+  static constexpr const char* names[] = {"adam", "adamw", "sgd"};
+  return names;
+}
+nn::Names names_of(Task) {
+  static constexpr const char* names[] = {"diffusion", "classification"};
+  return names;
+}
+
+RunOptions read_run_options(const std::string& path, const std::vector<std::string>& changes,
+                            std::optional<int64_t> seed) {
+  Json json = parse_json(io::read_file(path, kMaxConfigBytes), path);
+  for (const std::string& change : changes) apply_change(json, change);
+  if (seed) json["seed"] = *seed;
+  const bool has_seed =
+      json.is_object() && json.contains("seed") && json["seed"].is_number_integer();
+  // The model among the options is constructed while they are read, so its seed comes first.
+  Generator weights =
+      generator_of(has_seed ? json["seed"].get<int64_t>() : RunOptions{}.seed, Stream::weights);
+  const nn::Construction construction(weights);
+  diffusion::register_builtin();
+  RunOptions options;
+  nn::read_config(json, path, [&](nn::Fields& v) { v.value(options); });
+  for (const auto& [name, value] : {std::pair{"batch_size", options.batch_size},
+                                    {"steps", options.steps},
+                                    {"report_steps", options.report_steps},
+                                    {"checkpoint_steps", options.checkpoint_steps},
+                                    {"keep_checkpoints", options.keep_checkpoints}})
+    check(value >= 1, path, ": ", name, " must be at least 1, got ", value);
+  return options;
+}
+
+RunData open_data(const DataOptions& o) {
+  const Tensor labels = o.labels.empty() ? Tensor{} : io::read_npy(o.labels);
+  auto all = std::make_shared<nn::ArrayDataset>(io::read_npy(o.x), labels, o.scale, o.shift);
+  if (o.holdout_every == 0) return {.train = all, .holdout = nullptr};
+  return {.train = std::make_shared<nn::Split>(all, o.holdout_every, nn::Split::Part::others),
+          .holdout = std::make_shared<nn::Split>(all, o.holdout_every, nn::Split::Part::every)};
+}
+
+Generator generator_of(int64_t seed, Stream stream) {
+  return Generator(static_cast<uint64_t>(seed)).for_sample(static_cast<uint64_t>(stream));
+}
+
+Tensor one_hot(const Tensor& label, int64_t classes) {
+  const std::vector<int64_t> labels = label.to_vector<int64_t>();
+  const auto count = static_cast<int64_t>(labels.size());
+  std::vector<float> rows(static_cast<size_t>(count * classes), 0);
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t c = labels[static_cast<size_t>(i)];
+    check(c >= 0 && c < classes, "one_hot: class ", c, " of ", classes);
+    rows[static_cast<size_t>(i * classes + c)] = 1;
+  }
+  return from_vector(rows, {count, classes});
+}
+
+}  // namespace brume::tools

@@ -1,0 +1,178 @@
+#include "sample.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstdio>
+#include <span>
+
+#include <brume/autograd/mode.h>
+#include <brume/autograd/ops/shape.h>
+#include <brume/core/io/npy.h>
+#include <brume/core/io/png.h>
+#include <brume/diffusion/sample.h>
+#include <brume/diffusion/solvers/edm_stochastic.h>
+#include <brume/nn/serialize.h>
+#include <brume/nn/training/run_directory.h>
+
+namespace brume::tools {
+namespace {
+
+SamplingNotes notes_from_options(const std::string& run) {
+  // A run that has not finished: its options know the data and the noise.
+  const RunOptions options = read_run_options(io::join_path(run, "options.json"), {}, {});
+  const RunData data = open_data(options.data);
+  return nn::config_from_json<SamplingNotes>(make_task(options, data)->sampling_notes());
+}
+
+diffusion::Solver make_solver(const DrawOptions& o, diffusion::NoiseSource& noise) {
+  if (o.solver == "heun") return diffusion::HeunSolver{};
+  if (o.solver == "euler") return diffusion::EulerSolver{};
+  const diffusion::ChurnOptions churn{.noise = &noise,
+                                      .S_churn = o.S_churn,
+                                      .num_steps = o.steps,
+                                      .sigma = {},
+                                      .sigma_inv = {},
+                                      .diffusion = {}};
+  if (o.solver == "edm_stochastic_euler") return diffusion::EDMStochasticEulerSolver{churn};
+  if (o.solver == "edm_stochastic_heun") return diffusion::EDMStochasticHeunSolver{churn};
+  throw Error(cat("--solver: '", o.solver,
+                  "' is not known; use euler, heun, edm_stochastic_euler or edm_stochastic_heun"));
+}
+
+int64_t parse_number(std::string_view text, const std::string& who) {
+  int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  check<FormatError>(error == std::errc() && end == text.data() + text.size(), who,
+                     ": wants numbers such as 0-3,7, got '", text, "'");
+  return value;
+}
+
+}  // namespace
+
+Sampler open_sampler(const std::string& path) {
+  std::string file = path;
+  if (io::file_status(path).kind == io::FileKind::folder) {
+    file = io::join_path(path, "model.safetensors");
+    if (io::file_status(file).kind == io::FileKind::missing) {
+      const auto newest = nn::latest_checkpoint(path);
+      check<IoError>(newest.has_value(), "'", path, "' has neither a model nor a checkpoint");
+      return {.model = nn::load_averaged(*newest), .notes = notes_from_options(path)};
+    }
+  }
+  if (nn::is_checkpoint(file)) return {.model = nn::load_averaged(file), .notes = {}};
+  Sampler sampler{.model = diffusion::load(file), .notes = {}};
+  sampler.model->eval();
+  const auto metadata = io::open_safetensors(file).metadata();
+  const auto notes = metadata.find(kSamplingKey);
+  if (notes != metadata.end() && !notes->second.empty())
+    sampler.notes = nn::config_from_json<SamplingNotes>(notes->second, file);
+  return sampler;
+}
+
+Tensor draw(const Sampler& sampler, const std::vector<uint64_t>& seeds,
+            const std::vector<int64_t>& classes, const DrawOptions& o) {
+  check(!sampler.notes.shape.empty(),
+        "sample: the file does not say what shape its samples have; "
+        "give --shape, such as --shape 1,8,8");
+  check(classes.empty() == (sampler.notes.classes == 0), "sample: the model has ",
+        sampler.notes.classes, " classes; ",
+        classes.empty() ? "say which with --classes" : "leave --classes out");
+  const NoGrad no_grad;
+  const diffusion::EDMNoiseScheduler scheduler(sampler.notes.noise);
+  const diffusion::AnyModel model(sampler.model);
+  std::vector<Tensor> parts;
+  for (size_t begin = 0; begin < seeds.size(); begin += static_cast<size_t>(o.batch)) {
+    const size_t end = std::min(seeds.size(), begin + static_cast<size_t>(o.batch));
+    const auto count = static_cast<int64_t>(end - begin);
+    diffusion::NoiseSource noise(std::span<const uint64_t>(seeds).subspan(begin, end - begin));
+    Tensor condition;
+    if (!classes.empty()) {
+      const std::vector<int64_t> some(classes.begin() + static_cast<int64_t>(begin),
+                                      classes.begin() + static_cast<int64_t>(end));
+      condition = one_hot(from_vector(some, {count}), sampler.notes.classes);
+    }
+    Shape shape{count};
+    for (int64_t size : sampler.notes.shape) shape.push_back(size);
+    const Tensor first = slice(scheduler.timesteps(o.steps), 0, 0, 1);
+    const Tensor start = scheduler.init_latents(shape, expand(first, {count}), noise);
+    const auto denoiser =
+        diffusion::denoiser(scheduler, {.x0 = bind(model, condition), .score = {}, .epsilon = {}});
+    const auto show = [&](const diffusion::SampleStep& s) {
+      if (!o.quiet) {
+        std::printf("\rsamples %zu-%zu of %zu, step %lld/%lld ", begin + 1, end, seeds.size(),
+                    static_cast<long long>(s.step), static_cast<long long>(s.steps));
+        std::fflush(stdout);
+      }
+      return true;
+    };
+    parts.push_back(diffusion::sample(denoiser, contiguous(start, Layout::channels_last), scheduler,
+                                      {.num_steps = o.steps,
+                                       .solver = make_solver(o, noise),
+                                       .time_steps = {},
+                                       .on_step = show}));
+  }
+  if (!o.quiet) std::printf("\n");
+  return cat(parts, 0);
+}
+
+int sample(const SampleArguments& a) {
+  Sampler sampler = open_sampler(a.path);
+  if (!a.shape.empty()) sampler.notes.shape = a.shape;
+  std::vector<uint64_t> seeds;
+  for (int64_t seed : a.seeds.empty() ? std::vector<int64_t>{} : parse_list(a.seeds, "--seeds"))
+    seeds.push_back(static_cast<uint64_t>(seed));
+  if (seeds.empty())
+    for (int64_t i = 0; i < a.num; ++i) seeds.push_back(static_cast<uint64_t>(i));
+  check(static_cast<int64_t>(seeds.size()) == a.num, "--seeds: ", seeds.size(), " seeds for ",
+        a.num, " samples");
+  std::vector<int64_t> classes;
+  if (!a.classes.empty()) classes = spread_classes(parse_list(a.classes, "--classes"), a.num);
+  const Tensor x = draw(sampler, seeds, classes, a.draw);
+  if (a.out.ends_with(".png")) {
+    // A row for each class; small pictures are magnified.
+    const auto rows =
+        static_cast<int64_t>(a.classes.empty() ? 0 : parse_list(a.classes, "--classes").size());
+    io::write_png_grid(a.out, x,
+                       {.columns = rows > 0 ? a.num / rows : 0,
+                        .padding = 2,
+                        .scale = std::max<int64_t>(1, 48 / x.size(-1))});
+  } else if (a.out.ends_with(".npy")) {
+    io::write_npy(a.out, x);
+  } else {
+    check<Error>(a.out.ends_with(".safetensors"),
+                 "--out: wants a name that ends in .png, .npy or "
+                 ".safetensors, got '",
+                 a.out, "'");
+    const std::pair<std::string, Tensor> entry{"samples", x};
+    io::save_safetensors(a.out, std::span<const std::pair<std::string, Tensor>>(&entry, 1));
+  }
+  std::printf("%s: %lld samples\n", a.out.c_str(), static_cast<long long>(a.num));
+  return 0;
+}
+
+std::vector<int64_t> parse_list(const std::string& text, const std::string& who) {
+  std::vector<int64_t> out;
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    const std::string_view part = std::string_view(text).substr(begin, end - begin);
+    const size_t dash = part.find('-', 1);
+    const int64_t low = parse_number(part.substr(0, dash), who);
+    const int64_t high =
+        dash == std::string_view::npos ? low : parse_number(part.substr(dash + 1), who);
+    check<FormatError>(low >= 0 && low <= high && high - low < 10'000'000, who, ": '", part,
+                       "' is no range");
+    for (int64_t i = low; i <= high; ++i) out.push_back(i);
+    begin = end + 1;
+  }
+  return out;
+}
+
+std::vector<int64_t> spread_classes(const std::vector<int64_t>& listed, int64_t num) {
+  const auto count = static_cast<int64_t>(listed.size());
+  check(num % count == 0, "--num: ", num, " samples do not share out over ", count, " classes");
+  std::vector<int64_t> out;
+  for (int64_t i = 0; i < num; ++i) out.push_back(listed[static_cast<size_t>(i / (num / count))]);
+  return out;
+}
+
+}  // namespace brume::tools

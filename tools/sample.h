@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "task.h"
+
+namespace brume::tools {
+
+/// A trained diffusion model and what sampling needs to know about it.
+struct Sampler {
+  nn::Ref<nn::Module> model;
+  SamplingNotes notes;
+};
+
+/// From a run folder (its finished model, else its newest checkpoint) or a model's file.
+Sampler open_sampler(const std::string& path);
+
+struct DrawOptions {
+  int64_t steps = 18, batch = 100;
+  std::string solver = "heun";  // euler, heun, edm_stochastic_euler, edm_stochastic_heun
+  double S_churn = 40;          // of the stochastic solvers
+  bool quiet = true;
+};
+
+/// One sample per seed; sample i depends on seeds[i] and classes[i] alone.
+/// @shape  classes: one per seed, or empty for an unconditional model -> [N, ...]
+Tensor draw(const Sampler& sampler, const std::vector<uint64_t>& seeds,
+            const std::vector<int64_t>& classes, const DrawOptions& options);
+
+struct SampleArguments {
+  std::string path, out;
+  int64_t num = 16;
+  std::string classes, seeds;  // lists or ranges: "3,5" or "0-9"
+  std::vector<int64_t> shape;  // of a model whose file does not say it
+  DrawOptions draw;
+};
+int sample(const SampleArguments& arguments);
+
+/// "0-3,7" -> 0 1 2 3 7. @throws FormatError naming `who`
+std::vector<int64_t> parse_list(const std::string& text, const std::string& who);
+/// The classes of `num` samples: each listed class for an equal share, in order.
+std::vector<int64_t> spread_classes(const std::vector<int64_t>& listed, int64_t num);
+
+}  // namespace brume::tools

@@ -1,0 +1,87 @@
+#include "task.h"
+
+#include <brume/autograd/mode.h>
+#include <brume/autograd/ops/loss.h>
+#include <brume/autograd/ops/reduce.h>
+#include <brume/autograd/ops/shape.h>
+#include <brume/diffusion/losses.h>
+#include <brume/nn/models/fully_connected.h>
+
+namespace brume::tools {
+namespace {
+
+class DiffusionTask : public TrainingTask {
+ public:
+  DiffusionTask(const RunOptions& o, const RunData& data)
+      : classes_(data.train->classes()),
+        scheduler_(o.noise),
+        loss_(diffusion::AnyModel(o.model), scheduler_) {
+    const int64_t first[] = {0};
+    const Shape shape = data.train->gather(first).x.shape();
+    notes_.shape.assign(shape.begin() + 1, shape.end());
+    notes_.classes = classes_;
+    notes_.noise = o.noise;
+  }
+  Tensor loss(const nn::Batch& batch, Generator& rng) override {
+    const Tensor x = batch.x.rank() == 4 ? contiguous(batch.x, Layout::channels_last) : batch.x;
+    return loss_(x, rng, classes_ > 0 ? one_hot(batch.label, classes_) : Tensor{});
+  }
+  std::string sampling_notes() const override { return nn::config_to_json(notes_); }
+
+ private:
+  int64_t classes_;
+  diffusion::EDMNoiseScheduler scheduler_;
+  diffusion::MSEDSMLoss loss_;
+  SamplingNotes notes_;
+};
+
+const nn::FullyConnected& as_classifier(const nn::Module& module) {
+  const auto* net = dynamic_cast<const nn::FullyConnected*>(&module);
+  check<Error>(net != nullptr, "classification wants a FullyConnected model, got ",
+               module.class_name());
+  return *net;
+}
+
+Tensor logits(const nn::FullyConnected& net, const Tensor& x) {
+  return net(reshape(x, {x.size(0), -1}));
+}
+
+class ClassificationTask : public TrainingTask {
+ public:
+  ClassificationTask(const RunOptions& o, const RunData& data)
+      : model_(o.model), net_(as_classifier(*model_)), holdout_(data.holdout) {
+    check(data.train->classes() > 0, "classification wants labels: set data.labels");
+  }
+  Tensor loss(const nn::Batch& batch, Generator&) override {
+    return cross_entropy(logits(net_, batch.x), batch.label);
+  }
+  std::string verdict() override {
+    if (!holdout_) return {};
+    const nn::Batch all = nn::all_of(*holdout_);
+    return cat("accuracy on ", all.x.size(0), " samples that were only looked at: ",
+               accuracy(net_, all.x, all.label.to_vector<int64_t>()));
+  }
+
+ private:
+  nn::Ref<nn::Module> model_;
+  const nn::FullyConnected& net_;
+  std::shared_ptr<const nn::Dataset> holdout_;
+};
+
+}  // namespace
+
+std::unique_ptr<TrainingTask> make_task(const RunOptions& options, const RunData& data) {
+  if (options.task == Task::classification)
+    return std::make_unique<ClassificationTask>(options, data);
+  return std::make_unique<DiffusionTask>(options, data);
+}
+
+double accuracy(const nn::Module& classifier, const Tensor& x, const std::vector<int64_t>& labels) {
+  const NoGrad no_grad;
+  const auto guessed = argmax(logits(as_classifier(classifier), x), -1).to_vector<int64_t>();
+  int64_t right = 0;
+  for (size_t i = 0; i < labels.size(); ++i) right += guessed[i] == labels[i] ? 1 : 0;
+  return static_cast<double>(right) / static_cast<double>(labels.size());
+}
+
+}  // namespace brume::tools

@@ -1,0 +1,213 @@
+#include "train.h"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <cmath>
+#include <csignal>
+#include <cstdio>
+
+#include <brume/autograd/backward.h>
+#include <brume/core/backend.h>
+#include <brume/core/io/atomic_file.h>
+#include <brume/core/io/plot.h>
+#include <brume/nn/optim/adam.h>
+#include <brume/nn/optim/lr_schedule.h>
+#include <brume/nn/optim/sgd.h>
+#include <brume/nn/serialize.h>
+#include <brume/nn/training/progress.h>
+#include <brume/nn/training/run_directory.h>
+#include <brume/nn/training/run_log.h>
+
+#include "task.h"
+
+namespace brume::tools {
+namespace {
+
+volatile std::sig_atomic_t signal_seen = 0;
+
+// The first signal lets the step in flight finish; the second leaves at once.
+extern "C" void on_signal(int number) {
+  if (signal_seen != 0) _exit(128 + number);
+  signal_seen = number;
+}
+
+using Clock = std::chrono::steady_clock;
+double seconds_since(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+std::unique_ptr<nn::Optimizer> make_optimizer(const OptimizerOptions& o, const nn::Module& model) {
+  switch (o.name) {
+    case OptimizerName::adamw:
+      return std::make_unique<nn::AdamW>(
+          model.parameters(), nn::AdamWOptions{.lr = o.lr, .weight_decay = o.weight_decay});
+    case OptimizerName::sgd:
+      return std::make_unique<nn::Sgd>(model.parameters(),
+                                       nn::SgdOptions{.lr = o.lr, .weight_decay = o.weight_decay});
+    case OptimizerName::adam:
+      break;
+  }
+  return std::make_unique<nn::Adam>(model.parameters(),
+                                    nn::AdamOptions{.lr = o.lr, .weight_decay = o.weight_decay});
+}
+
+class Trainer {
+ public:
+  Trainer(const RunOptions& options, const TrainArguments& arguments)
+      : options_(options),
+        arguments_(arguments),
+        data_(open_data(options.data)),
+        task_(make_task(options, data_)),
+        optimizer_(make_optimizer(options.optimizer, *options.model)),
+        ema_(*options.model, options.ema_decay),
+        loader_(data_.train, {.batch_size = options.batch_size,
+                              .seed = generator_of(options.seed, Stream::data).seed()}),
+        rng_(std::make_shared<Generator>(generator_of(options.seed, Stream::training))),
+        state_{.model = *options.model,
+               .optimizer = *optimizer_,
+               .ema = ema_,
+               .loader = loader_,
+               .rng = *rng_} {
+    options.model->set_generator(rng_);
+  }
+
+  int run();
+  void dry_run();
+
+ private:
+  double step();
+  void report(nn::RunLog& log, Clock::time_point begin, int64_t first);
+  void finish(const nn::RunDirectory& directory);
+
+  const RunOptions& options_;
+  const TrainArguments& arguments_;
+  RunData data_;
+  std::unique_ptr<TrainingTask> task_;
+  std::unique_ptr<nn::Optimizer> optimizer_;
+  nn::Ema ema_;
+  nn::Loader loader_;
+  std::shared_ptr<Generator> rng_;
+  nn::TrainState state_;
+  double grad_norm_ = 0;
+};
+
+double Trainer::step() {
+  const OptimizerOptions& o = options_.optimizer;
+  if (o.warmup_steps > 0) optimizer_->set_lr(nn::warmup_linear(o.lr, state_.step, o.warmup_steps));
+  optimizer_->zero_grad();
+  const Tensor loss = task_->loss(loader_.next(), *rng_);
+  const double value = loss.item();
+  check<GradError>(std::isfinite(value), "train: the loss of step ", state_.step + 1, " is ", value,
+                   "; no weight was changed. Try a lower optimizer.lr");
+  backward(loss);
+  grad_norm_ = optimizer_->step({.clip_norm = o.clip_norm, .ema = &ema_});
+  ++state_.step;
+  state_.loss.add(value);
+  return value;
+}
+
+void Trainer::report(nn::RunLog& log, Clock::time_point begin, int64_t first) {
+  const double seconds = seconds_since(begin);
+  const auto steps = static_cast<double>(state_.step - first);
+  const double images = steps * static_cast<double>(options_.batch_size);
+  const nn::Progress progress{
+      .step = state_.step,
+      .steps = options_.steps,
+      .loss = state_.loss.value(),
+      .images_per_second = images / seconds,
+      .seconds_left = seconds / steps * static_cast<double>(options_.steps - state_.step)};
+  log.append(state_.step, {{"loss", progress.loss},
+                           {"lr", optimizer_->lr()},
+                           {"grad_norm", grad_norm_},
+                           {"images_per_second", progress.images_per_second},
+                           {"memory_mb", static_cast<double>(memory_stats().peak) / 1e6}});
+  state_.loss = {};
+  if (arguments_.quiet) return;
+  const bool terminal = isatty(STDOUT_FILENO) != 0;
+  std::printf(terminal ? "\r\033[K%s" : "%s\n", nn::progress_line(progress).c_str());
+  if (terminal && state_.step == options_.steps) std::printf("\n");
+  std::fflush(stdout);
+}
+
+void Trainer::finish(const nn::RunDirectory& directory) {
+  std::vector<nn::LoggedRow> rows = nn::read_log(directory.file("log.jsonl"));
+  io::PlotLine line{.name = "loss", .x = {}, .y = {}};
+  for (const nn::LoggedRow& row : rows)
+    for (const auto& [name, value] : row.values)
+      if (name == "loss") {
+        line.x.push_back(static_cast<double>(row.step));
+        line.y.push_back(value);
+      }
+  io::write_plot(directory.file("loss.png"), {line},
+                 {.title = "training loss", .x_label = "step", .y_label = "loss", .log_y = true});
+  ema_.swap_in();
+  options_.model->eval();
+  nn::save(*options_.model, directory.file("model.safetensors"),
+           {{kSamplingKey, task_->sampling_notes()}});
+  const std::string verdict = task_->verdict();
+  if (!verdict.empty()) std::printf("%s\n", verdict.c_str());
+  if (!arguments_.quiet) std::printf("model: %s\n", directory.file("model.safetensors").c_str());
+}
+
+int Trainer::run() {
+  nn::RunDirectory directory(arguments_.out);
+  if (!arguments_.resume.empty()) {
+    const auto newest = nn::latest_checkpoint(arguments_.resume);
+    check<IoError>(newest.has_value(), "--resume: '", arguments_.resume, "' has no checkpoint");
+    nn::load_checkpoint(*newest, state_);
+  } else {
+    check<IoError>(!nn::latest_checkpoint(arguments_.out), "train: '", arguments_.out,
+                   "' holds a run already; go on with --resume, or choose another --out");
+  }
+  io::write_file(directory.file("options.json"), nn::config_to_json(options_, 2) + "\n");
+  nn::RunLog log(directory.path(), state_.step);
+  std::signal(SIGINT, on_signal);
+  std::signal(SIGTERM, on_signal);
+  const int64_t first = state_.step;
+  const auto begin = Clock::now();
+  while (state_.step < options_.steps && signal_seen == 0) {
+    (void)step();
+    if (state_.step % options_.report_steps == 0 || state_.step == options_.steps)
+      report(log, begin, first);
+    if (state_.step % options_.checkpoint_steps == 0 && state_.step < options_.steps)
+      directory.save(state_, options_.keep_checkpoints);
+  }
+  directory.save(state_, options_.keep_checkpoints);
+  if (state_.step < options_.steps) {
+    std::fprintf(stderr, "\nstopped after step %lld; go on with --resume %s\n",
+                 static_cast<long long>(state_.step), arguments_.out.c_str());
+    return 128 + static_cast<int>(signal_seen);
+  }
+  finish(directory);
+  return 0;
+}
+
+void Trainer::dry_run() {
+  (void)step();
+  const auto begin = Clock::now();
+  (void)step();
+  const double seconds = seconds_since(begin);
+  std::printf(
+      "parameters   %lld\nmemory       %.1f MB at most in a step\nsteps        %lld of %lld "
+      "images\nthroughput   %.1f images/s, %s in all\n",
+      static_cast<long long>(options_.model->parameter_count()),
+      static_cast<double>(memory_stats().peak) / 1e6, static_cast<long long>(options_.steps),
+      static_cast<long long>(options_.batch_size),
+      static_cast<double>(options_.batch_size) / seconds,
+      nn::clock_text(seconds * static_cast<double>(options_.steps)).c_str());
+}
+
+}  // namespace
+
+int train(const TrainArguments& arguments) {
+  const RunOptions options = read_run_options(arguments.config, arguments.changes, arguments.seed);
+  Trainer trainer(options, arguments);
+  if (arguments.dry_run) {
+    trainer.dry_run();
+    return 0;
+  }
+  return trainer.run();
+}
+
+}  // namespace brume::tools
