@@ -225,7 +225,7 @@ void add_arithmetic(Functions& t) {
   };
   t["torch.atan2"] = [](Arguments& a) -> Value {
     return evaluate(floating(operands(a, "input", "other")),
-                 [](const Tensor& y, const Tensor& x) { return atan2(y, x); });
+                    [](const Tensor& y, const Tensor& x) { return atan2(y, x); });
   };
   t["torch.addcmul"] = [](Arguments& a) -> Value {
     return addcmul(a.tensor("input"), a.tensor("tensor1"), a.tensor("tensor2"),

@@ -17,6 +17,7 @@ const Functions& functions() {
     add_products(t);
     add_norms(t);
     add_losses(t);
+    add_diffusion(t);
     return t;
   }();
   return table;

@@ -21,6 +21,7 @@ void add_indexing(Functions& table);
 void add_products(Functions& table);
 void add_norms(Functions& table);
 void add_losses(Functions& table);
+void add_diffusion(Functions& table);
 
 /// All of them.
 const Functions& functions();

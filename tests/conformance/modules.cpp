@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <map>
 
+#include <brume/diffusion/preconditioners.h>
 #include <brume/nn/models/song_unet.h>
 #include <brume/nn/registry.h>
+
+#include "tests/conformance/toy_modules.h"
 
 namespace brume::conformance {
 namespace {
@@ -30,6 +33,22 @@ Value song_unet(const Object& self, Arguments& a) {
                                 a.optional_tensor("augment_labels"));
 }
 
+// Every model is called the same way.
+Value model(const Object& self, Arguments& a) {
+  return diffusion::AnyModel(module_of(self))(a.tensor("x"), a.tensor("t"), condition(a));
+}
+
+Value preconditioner_coefficients(const Object& self, Arguments& a) {
+  const auto c = of<diffusion::BaseAffinePreconditioner>(self).compute_coefficients(a.tensor("t"));
+  return Tensors{c.c_in, c.c_noise, c.c_out, c.c_skip};
+}
+Value preconditioner_sigma(const Object& self, Arguments& a) {
+  return of<diffusion::BaseAffinePreconditioner>(self).sigma(a.tensor("t"));
+}
+const Methods kPreconditioner = {{"", model},
+                                 {"compute_coefficients", preconditioner_coefficients},
+                                 {"sigma", preconditioner_sigma}};
+
 // How the classes are called; a class without an entry is an unknown target.
 const std::map<std::string, Methods, std::less<>>& calls() {
   static const std::map<std::string, Methods, std::less<>> table = {
@@ -41,6 +60,17 @@ const std::map<std::string, Methods, std::less<>>& calls() {
       {"PositionalEmbedding", {{"", of_x<nn::PositionalEmbedding>}}},
       {"FourierEmbedding", {{"", of_x<nn::FourierEmbedding>}}},
       {"SongUNet", {{"", song_unet}}},
+      {"ConcatConditionWrapper", {{"", model}}},
+      {"EDMPreconditioner", kPreconditioner},
+      {"toy.SongUNetAdapter", {{"", model}}},
+      {"toy.ConvNet", {{"", model}}},
+      {"toy.Mlp2", {{"", model}}},
+      {"toy.AnalyticX0", {{"", model}}},
+      {"toy.PnConvModel", {{"", model}}},
+      {"toy.PnLinearModel", {{"", model}}},
+      {"toy.PnFlatLinearX0", {{"", model}}},
+      {"toy.PnConv2dX0", {{"", model}}},
+      {"toy.PnConv3dX0", {{"", model}}},
   };
   return table;
 }
@@ -50,9 +80,20 @@ const std::map<std::string, Methods, std::less<>>& calls() {
 bool is_module(const std::string& class_name) { return calls().count(class_name) != 0; }
 
 Value make_module(const std::string& class_name, Map arguments) {
+  register_modules();
   const nn::Construction unwritten(nn::Construction::Mode::allocate);
   return Object{nn::construct(class_name, arguments_json(Value(std::move(arguments)))), class_name,
                 &calls().at(class_name)};
+}
+
+diffusion::Condition condition(Arguments& a) {
+  const Value* given = a.find("condition");
+  if (!given) return {};
+  if (given->get_if<Array>()) return a.tensor("condition");
+  std::vector<std::pair<std::string, Tensor>> entries;
+  for (const auto& [name, value] : given->map("condition"))
+    entries.emplace_back(name, value.array("condition").tensor);
+  return entries;
 }
 
 nn::Ref<nn::Module> module_of(const Value& value) {

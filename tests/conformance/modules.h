@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include <brume/diffusion/condition.h>
 #include <brume/nn/module.h>
 
 #include "tests/conformance/arguments.h"
@@ -17,5 +18,8 @@ Value make_module(const std::string& class_name, Map arguments);
 
 /// The module that a value holds. @throws Error if it is another thing
 nn::Ref<nn::Module> module_of(const Value& value);
+
+/// The argument `condition`: nothing, a tensor or a dictionary of them.
+diffusion::Condition condition(Arguments& arguments);
 
 }  // namespace brume::conformance
