@@ -34,7 +34,7 @@ struct Mish {
   template <class V>
   BRUME_HD V operator()(V x) const {
     const V e = exp(min(V(20), x)), n = e * (e + 2);
-    return x * n / (n + 2);
+    return x * (n / (n + 2));
   }
 };
 struct Gelu {

@@ -115,7 +115,9 @@ Value add(Arguments& a, double sign) {
     return evaluate(pair, [](const auto& x, const auto& y) -> decltype(x + y) { return x + y; });
   if (c == -1)
     return evaluate(pair, [](const auto& x, const auto& y) -> decltype(x - y) { return x - y; });
-  return evaluate(pair, [c](const Tensor& x, const Tensor& y) { return add_scaled(x, y, c); });
+  return evaluate(pair, [c](const Tensor& x, const Tensor& y) {
+    return is_floating(x.dtype()) ? add_scaled(x, y, c) : x + y * c;
+  });
 }
 
 Value plus(Arguments& a) { return add(a, 1); }
@@ -143,6 +145,20 @@ Value divide(Arguments& a) {
   return evaluate(pair, [](const Tensor& x, const Tensor& y) {
     return convert(trunc(convert(x, DType::f64) / convert(y, DType::f64)), x.dtype());
   });
+}
+
+// Our powers are real: integers take a way through f64.
+Value power(Arguments& a) {
+  const auto raised = [](const auto& x, const auto& y) -> decltype(pow(x, y)) { return pow(x, y); };
+  auto pair = operands(a, "input", "exponent");
+  DType wanted = DType::f32;
+  for (Operand* x : {&pair.first, &pair.second}) {
+    Tensor* t = std::get_if<Tensor>(x);
+    if (!t) continue;
+    wanted = t->dtype();
+    if (!is_floating(wanted)) *t = convert(*t, DType::f64);
+  }
+  return cast(evaluate(pair, raised), wanted);
 }
 
 // other - alpha * input
@@ -198,11 +214,7 @@ void add_arithmetic(Functions& t) {
   t["torch.Tensor.mul_"] = in_place<multiply>;
   t["torch.Tensor.div_"] = in_place<divide>;
 
-  t["torch.pow"] = [](Arguments& a) -> Value {
-    return binary(
-        a, [](const auto& x, const auto& y) -> decltype(pow(x, y)) { return pow(x, y); }, "input",
-        "exponent");
-  };
+  t["torch.pow"] = power;
   t["torch.floor_divide"] = [](Arguments& a) -> Value {
     return binary(a, [](const auto& x, const auto& y) -> decltype(floor_divide(x, y)) {
       return floor_divide(x, y);
@@ -228,8 +240,9 @@ void add_arithmetic(Functions& t) {
                     [](const Tensor& y, const Tensor& x) { return atan2(y, x); });
   };
   t["torch.addcmul"] = [](Arguments& a) -> Value {
-    return addcmul(a.tensor("input"), a.tensor("tensor1"), a.tensor("tensor2"),
-                   a.number("value", 1));
+    const Tensor x = a.tensor("input"), y = a.tensor("tensor1"), z = a.tensor("tensor2");
+    const double c = a.number("value", 1);
+    return is_floating(x.dtype()) ? addcmul(x, y, z, c) : x + y * z * c;
   };
   t["torch.addcdiv"] = [](Arguments& a) -> Value {
     return addcdiv(a.tensor("input"), a.tensor("tensor1"), a.tensor("tensor2"),

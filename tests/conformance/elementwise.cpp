@@ -51,6 +51,8 @@ Value clamped(Arguments& a) {
   const bool low = a.has("min"), high = a.has("max");
   check<Error>(low || high, "torch.clamp: wanted min or max");
   if (!a.is_tensor("min") && !a.is_tensor("max")) {
+    if (low && high && a.number("min") > a.number("max"))  // the upper limit wins
+      return clamp_max(clamp_min(x, a.number("min")), a.number("max"));
     if (low && high) return clamp(x, a.number("min"), a.number("max"));
     return low ? clamp_min(x, a.number("min")) : clamp_max(x, a.number("max"));
   }

@@ -209,8 +209,9 @@ Value masked_picked(Arguments& a) {
 }
 
 Value nonzero_positions(Arguments& a) {
-  const Tensor found = nonzero(a.tensor("input"));
-  if (!a.flag("as_tuple", false)) return found;
+  const Tensor x = a.tensor("input");
+  if (!a.flag("as_tuple", false)) return nonzero(x);
+  const Tensor found = nonzero(x.rank() == 0 ? reshape(x, {1}) : x);
   Tensors out;
   for (int64_t i = 0; i < found.size(1); ++i) out.push_back(select(found, 1, i));
   return out;

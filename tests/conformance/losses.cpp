@@ -36,7 +36,12 @@ Value weighted(Arguments& a, const Tensor& loss) {
 }
 
 Value squared(Arguments& a) {
-  const Tensor x = a.tensor("input"), y = a.tensor("target");
+  Tensor x = a.tensor("input"), y = a.tensor("target");
+  if (x.shape() != y.shape()) {
+    const Shape common = broadcast_shapes(x.shape(), y.shape(), "mse_loss");
+    x = expand(x, common);
+    y = expand(y, common);
+  }
   if (!a.has("weight")) return mse_loss(x, y, reduction(a));
   return weighted(a, mse_loss(x, y, Reduction::none));
 }
@@ -48,7 +53,9 @@ Value huber(Arguments& a) {
   const double delta = a.number("delta", 1);
   const Tensor d = a.tensor("input") - a.tensor("target"), size = abs(d);
   const Tensor far = (size - 0.5 * delta) * delta;
-  return weighted(a, where(le(size, delta), square(d) * 0.5, far));
+  Tensor loss = where(le(size, delta), square(d) * 0.5, far);
+  if (a.has("weight")) loss = loss * a.tensor("weight");  // whose mean is a plain one
+  return reduce(loss, reduction(a));
 }
 
 Value smooth_absolute(Arguments& a) {
@@ -112,7 +119,10 @@ Value of_targets(Arguments& a, const Classes& logp, const Tensor& target, double
   }
   const Reduction how = reduction(a);
   if (how == Reduction::none) return reshape(loss, logp.unreduced);
-  return how == Reduction::sum ? sum(loss) : sum(loss) / sum(of_sample);
+  if (how == Reduction::sum) return sum(loss);
+  // Without any sample the mean is NaN, and the gradient zero.
+  const Tensor total = sum(of_sample), none = eq(total, 0.0);
+  return where(none, std::nan(""), sum(loss) / where(none, 1.0, total));
 }
 
 Value negative_log_likelihood(Arguments& a) {
@@ -122,8 +132,9 @@ Value negative_log_likelihood(Arguments& a) {
 Value cross_entropies(Arguments& a) {
   const Tensor x = a.tensor("input"), target = a.tensor("target");
   const double smoothing = a.number("label_smoothing", 0);
-  const bool plain = x.rank() == 2 && !a.has("weight") && !a.has("ignore_index") && smoothing == 0;
-  if (plain && !is_floating(target.dtype())) return cross_entropy(x, target, reduction(a));
+  const bool plain = x.rank() == 2 && !a.has("weight") && !a.has("ignore_index") &&
+                     smoothing == 0 && !is_floating(target.dtype());
+  if (plain && !any(lt(target, 0.0)).item()) return cross_entropy(x, target, reduction(a));
   const Classes logits = classes(x);
   const Classes logp{log_softmax(logits.x), logits.unreduced};
   if (!is_floating(target.dtype())) return of_targets(a, logp, target, smoothing);

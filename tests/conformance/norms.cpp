@@ -101,8 +101,9 @@ Value along_axis(Arguments& a) {
   const Tensor given = a.tensor("input");
   const Tensor x = cast(given, a.dtype("dtype", given.dtype()));
   a.ignore("_stacklevel");
+  const int64_t dim = a.integer("dim");
   if (x.rank() == 0) return reshape(f(reshape(x, {1})), {});
-  const int axis = wrap_axis(a.integer("dim"), x.rank(), "dim"), last = x.rank() - 1;
+  const int axis = wrap_axis(dim, x.rank(), "dim"), last = x.rank() - 1;
   return axis == last ? f(x) : transpose(f(transpose(x, axis, last)), axis, last);
 }
 

@@ -29,7 +29,10 @@ Value matrix_product(Arguments& a, std::string_view right) {
 Value added_product(Arguments& a, std::string_view left, std::string_view right) {
   const Tensor product = matmul(a.tensor(left), a.tensor(right));
   const double alpha = a.number("alpha", 1), beta = a.number("beta", 1);
-  if (beta == 0) return product * alpha;  // the input does not even pass on its NaN
+  if (beta == 0) {  // then the input does not even pass on its NaN
+    a.ignore("input");
+    return product * alpha;
+  }
   return product * alpha + a.tensor("input") * beta;
 }
 
@@ -69,7 +72,7 @@ Value convolution(Arguments& a, int spatial) {
   if (padding && padding->get_if<std::string>()) {  // "valid", or "same": the odd cell goes last
     std::vector<int64_t> amounts;
     for (int i = spatial - 1; i >= 0; --i) {
-      const int64_t total = options.dilation.values[3 - spatial + i] * (weight.size(2 + i) - 1);
+      const int64_t total = options.dilation.values[i] * (weight.size(2 + i) - 1);
       amounts.insert(amounts.end(), {total / 2, total - total / 2});
     }
     if (*padding->get_if<std::string>() == "same") x = pad(x, amounts);
@@ -100,6 +103,17 @@ Tensor shared_heads(const Tensor& x, int64_t times) {
   return reshape(y, shape);
 }
 
+// All axes but the last two.
+Shape leading(const Tensor& x) {
+  return Dims(std::span(x.shape().begin(), static_cast<size_t>(x.rank() - 2)));
+}
+Tensor expand_leading(Tensor x, Shape to) {
+  to.push_back(x.size(-2));
+  to.push_back(x.size(-1));
+  while (x.rank() < to.rank()) x = unsqueeze(x, 0);
+  return expand(x, to);
+}
+
 Value scaled_attention(Arguments& a) {
   Tensor q = a.tensor("query"), k = a.tensor("key"), v = a.tensor("value");
   check<Error>(a.number("dropout_p", 0) == 0, "attention: dropout_p draws, which is not served");
@@ -111,32 +125,21 @@ Value scaled_attention(Arguments& a) {
   AttentionOptions options{.scale = a.number("scale", 0),
                            .causal = a.flag("is_causal", false),
                            .mask = a.optional_tensor("attn_mask")};
-  // Leading axes broadcast; ours are exactly batch and heads.
-  const auto leading = [](const Tensor& x) {
-    Shape s = x.shape();
-    s.erase(s.rank() - 1);
-    s.erase(s.rank() - 1);
-    return s;
-  };
+  // Leading axes broadcast in the reference; ours are batch and heads, the same in q, k and v.
   Shape common = broadcast_shapes(leading(q), leading(k), "attention");
   common = broadcast_shapes(common, leading(v), "attention");
+  if (common.rank() == 2 && leading(q) == common && leading(k) == common && leading(v) == common)
+    return attention(q, k, v, options);
   if (options.mask.defined()) common = broadcast_shapes(common, leading(options.mask), "attention");
-  const auto four = [&](Tensor x) {
-    if (x.rank() == 4 && leading(x) == common) return x;
-    Shape shape = common;
-    shape.push_back(x.size(-2));
-    shape.push_back(x.size(-1));
-    while (x.rank() < shape.rank()) x = unsqueeze(x, 0);
-    return reshape(expand(x, shape), {numel(common), 1, x.size(-2), x.size(-1)});
+  const auto joined = [&](const Tensor& x) {
+    const Tensor y = expand_leading(x, common);
+    return reshape(y, {numel(common), 1, x.size(-2), x.size(-1)});
   };
-  const bool regular = q.rank() == 4 && leading(q) == common;
-  if (options.mask.defined() && !regular) options.mask = four(options.mask);
-  Tensor y = attention(four(q), four(k), four(v), options);
-  if (regular) return y;
+  if (options.mask.defined()) options.mask = joined(options.mask);
   Shape shape = common;
   shape.push_back(q.size(-2));
   shape.push_back(v.size(-1));
-  return reshape(y, shape);
+  return reshape(attention(joined(q), joined(k), joined(v), options), shape);
 }
 
 }  // namespace

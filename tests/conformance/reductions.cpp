@@ -8,6 +8,7 @@
 #include <brume/autograd/ops/shape.h>
 
 #include "tests/conformance/functions.h"
+#include "tests/conformance/scope.h"
 
 namespace brume::conformance {
 namespace {
@@ -115,6 +116,8 @@ Value norm_of(Arguments& a, const Tensor& x, const char* order_name) {
   const Tensor y = cast(x, a.dtype("dtype", x.dtype()));
   return vector_norm(y, order(a, order_name), axes(a), keep(a));
 }
+Value linear_algebra_norm(Arguments& a) { return norm_of(a, a.tensor("x"), "ord"); }
+Value plain_norm(Arguments& a) { return norm_of(a, a.tensor("input"), "p"); }
 
 Value running_sum(Arguments& a) {
   Tensor x = input(a);
@@ -123,28 +126,43 @@ Value running_sum(Arguments& a) {
 }
 Value running_product(Arguments& a) { return cumprod(input(a), a.integer("dim")); }
 
+// The reference lets a tensor without axes be reduced along its axis 0.
+template <Value (*f)(Arguments&)>
+Value any_rank(Arguments& a) {
+  const char* name = a.has("x") ? "x" : "input";
+  if (a.array(name).tensor.rank() != 0) return f(a);
+  const Tensor line = reshape(a.tensor(name), {1});
+  Map arguments = a.take_rest();
+  arguments.emplace_back(name, line);
+  Arguments inner(a.target(), std::move(arguments));
+  Tensors results = flatten(f(inner));
+  inner.finish();
+  for (Tensor& y : results) y = reshape(y, {});
+  return results;
+}
+
 }  // namespace
 
 void add_reductions(Functions& t) {
-  t["torch.sum"] = total;
-  t["torch.mean"] = average;
-  t["torch.var"] = variance;
-  t["torch.std"] = deviation;
-  t["torch.prod"] = product;
-  t["torch.amax"] = reduced<max>;
-  t["torch.amin"] = reduced<min>;
-  t["torch.any"] = reduced<any>;
-  t["torch.all"] = reduced<all>;
-  t["torch.max"] = extremum<max, argmax>;
-  t["torch.min"] = extremum<min, argmin>;
-  t["torch.argmax"] = position<argmax>;
-  t["torch.argmin"] = position<argmin>;
-  t["torch.median"] = median;
-  t["torch.logsumexp"] = log_of_sum;
-  t["torch.linalg.vector_norm"] = [](Arguments& a) { return norm_of(a, a.tensor("x"), "ord"); };
-  t["torch.norm"] = [](Arguments& a) { return norm_of(a, a.tensor("input"), "p"); };
-  t["torch.cumsum"] = running_sum;
-  t["torch.cumprod"] = running_product;
+  t["torch.sum"] = any_rank<total>;
+  t["torch.mean"] = any_rank<average>;
+  t["torch.var"] = any_rank<variance>;
+  t["torch.std"] = any_rank<deviation>;
+  t["torch.prod"] = any_rank<product>;
+  t["torch.amax"] = any_rank<reduced<max>>;
+  t["torch.amin"] = any_rank<reduced<min>>;
+  t["torch.any"] = any_rank<reduced<any>>;
+  t["torch.all"] = any_rank<reduced<all>>;
+  t["torch.max"] = any_rank<extremum<max, argmax>>;
+  t["torch.min"] = any_rank<extremum<min, argmin>>;
+  t["torch.argmax"] = any_rank<position<argmax>>;
+  t["torch.argmin"] = any_rank<position<argmin>>;
+  t["torch.median"] = any_rank<median>;
+  t["torch.logsumexp"] = any_rank<log_of_sum>;
+  t["torch.linalg.vector_norm"] = any_rank<linear_algebra_norm>;
+  t["torch.norm"] = any_rank<plain_norm>;
+  t["torch.cumsum"] = any_rank<running_sum>;
+  t["torch.cumprod"] = any_rank<running_product>;
 }
 
 }  // namespace brume::conformance

@@ -71,6 +71,13 @@ Value moved(Arguments& a) {
   return permute(x, Dims(axes));
 }
 
+Tensors in_one_dtype(Tensors xs) {
+  DType common = xs.at(0).dtype();
+  for (const Tensor& x : xs) common = promoted(common, x.dtype());
+  for (Tensor& x : xs) x = cast(x, common);
+  return xs;
+}
+
 // x beside itself: counts[i] times along axis i, counted from the last axis.
 Tensor repeated(const Tensor& x, std::vector<int64_t> counts) {
   Tensor y = x;
@@ -162,8 +169,7 @@ Value grids(Arguments& a) {
   for (size_t i = 0; i < lines.size(); ++i) {
     Shape one = Shape::filled(sizes.rank(), 1);
     one[static_cast<int>(i)] = lines[i].numel();
-    Tensor grid = expand(reshape(lines[i], one), sizes);
-    out.push_back(swap ? transpose(grid, 0, 1) : grid);
+    out.push_back(expand(reshape(lines[i], one), sizes));
   }
   if (swap) std::swap(out[0], out[1]);
   return out;
@@ -258,10 +264,10 @@ void add_views(Functions& t) {
 void add_shapes(Functions& t) {
   add_views(t);
   t["torch.cat"] = [](Arguments& a) -> Value {
-    return cat(a.tensors("tensors"), a.integer("dim", 0));
+    return cat(in_one_dtype(a.tensors("tensors")), a.integer("dim", 0));
   };
   t["torch.stack"] = [](Arguments& a) -> Value {
-    return stack(a.tensors("tensors"), a.integer("dim", 0));
+    return stack(in_one_dtype(a.tensors("tensors")), a.integer("dim", 0));
   };
   t["torch.Tensor.repeat"] = [](Arguments& a) -> Value {
     return repeated(a.tensor("self"), a.integers("repeats"));
