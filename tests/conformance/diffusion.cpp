@@ -2,7 +2,8 @@
 
 #include <brume/diffusion/losses.h>
 #include <brume/diffusion/sample.h>
-#include <brume/diffusion/schedulers/edm.h>
+#include <brume/diffusion/schedulers/edm_log_uniform.h>
+#include <brume/diffusion/schedulers/vp.h>
 #include <brume/diffusion/solvers/edm_stochastic.h>
 
 #include "tests/conformance/functions.h"
@@ -269,6 +270,8 @@ Value make_loss(Arguments& a) {
 
 void add_diffusion(Functions& t) {
   t["EDMNoiseScheduler"] = make_scheduler<diffusion::EDMNoiseScheduler>;
+  t["EDMLogUniformNoiseScheduler"] = make_scheduler<diffusion::EDMLogUniformNoiseScheduler>;
+  t["VPNoiseScheduler"] = make_scheduler<diffusion::VPNoiseScheduler>;
   t["EulerSolver"] = make_solver<euler>;
   t["HeunSolver"] = make_solver<heun>;
   t["EDMStochasticEulerSolver"] = make_solver<stochastic_euler>;

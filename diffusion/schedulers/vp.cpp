@@ -1,0 +1,56 @@
+#include <brume/diffusion/schedulers/vp.h>
+
+#include <brume/autograd/ops/pointwise.h>
+#include <brume/autograd/ops/random.h>
+#include <brume/autograd/ops/shape.h>
+
+namespace brume::diffusion {
+
+VPNoiseScheduler::VPNoiseScheduler(const Config& config) : config_(config) {
+  check(config.beta_min > 0 && config.beta_d > 0,
+        "VPNoiseScheduler: beta_min and beta_d must be positive, got ", config.beta_min, " and ",
+        config.beta_d);
+  check(0 < config.epsilon_s && config.epsilon_s < config.t_max,
+        "VPNoiseScheduler: wants 0 < epsilon_s < t_max, got ", config.epsilon_s, " and ",
+        config.t_max);
+}
+
+Tensor VPNoiseScheduler::integrated_rate(const Tensor& t) const {
+  return square(t) * (0.5 * config_.beta_d) + t * config_.beta_min;
+}
+
+Tensor VPNoiseScheduler::alpha(const Tensor& t) const { return exp(integrated_rate(t) * -0.5); }
+
+// sqrt(1 - alpha^2), without the cancellation at small times.
+Tensor VPNoiseScheduler::sigma(const Tensor& t) const { return sqrt(-expm1(-integrated_rate(t))); }
+
+Tensor VPNoiseScheduler::alpha_dot(const Tensor& t) const {
+  return (t * config_.beta_d + config_.beta_min) * alpha(t) * -0.5;
+}
+
+Tensor VPNoiseScheduler::sigma_dot(const Tensor& t) const {
+  return -(alpha(t) * alpha_dot(t)) / sigma(t);
+}
+
+// The root of integrated_rate(t) = -log(1 - sigma^2); 1e-8 keeps sigma = 1 finite, as the reference
+// does.
+Tensor VPNoiseScheduler::sigma_inv(const Tensor& sigma) const {
+  const double b = config_.beta_min, d = config_.beta_d;
+  const Tensor log_alpha2 = log(1.0 - square(sigma) + 1e-8);
+  return (sqrt(clamp_min(b * b - log_alpha2 * (2 * d), 0)) - b) / d;
+}
+
+Tensor VPNoiseScheduler::sample_time(int64_t n, Generator& rng, TensorOptions options) const {
+  return uniform({n}, rng, options) * (config_.t_max - config_.epsilon_s) + config_.epsilon_s;
+}
+
+Tensor VPNoiseScheduler::loss_weight(const Tensor& t) const { return square(alpha(t) / sigma(t)); }
+
+Tensor VPNoiseScheduler::timesteps(int64_t num_steps, TensorOptions options) const {
+  check(num_steps >= 2, "VPNoiseScheduler: wants at least 2 steps, got ", num_steps);
+  const Tensor fraction = arange(0, num_steps, 1, options) / static_cast<double>(num_steps - 1);
+  return cat({fraction * (config_.epsilon_s - config_.t_max) + config_.t_max, zeros({1}, options)},
+             0);
+}
+
+}  // namespace brume::diffusion
