@@ -239,3 +239,12 @@ TEST_CASE("one model is evaluated from several threads at once, with the same by
   for (std::thread& thread : threads) thread.join();
   CHECK(together == alone);
 }
+
+TEST_CASE("parameters follow the dtype of the input") {
+  const auto net = make_random(small());
+  const Tensor x = noise({1, 2, 8, 8}), t = noise({1});
+  const NoGrad no_grad;
+  const Tensor y = net(to(x, DType::f64), t);
+  CHECK(y.dtype() == DType::f64);
+  CHECK(distance(to(y, DType::f32), net(x, t)) < 1e-4);
+}
