@@ -10,8 +10,12 @@
 namespace brume {
 namespace {
 
+// The order of x's axes in memory, gaps or not.
 Layout layout_of(const Tensor& x) {
-  return !x.is_row_major() && x.is_channels_last() ? Layout::channels_last : Layout::row_major;
+  const Strides order = dense_strides_like(x.shape(), x.strides());
+  return !is_row_major(x.shape(), order) && is_channels_last(x.shape(), order)
+             ? Layout::channels_last
+             : Layout::row_major;
 }
 
 // Zeros of `shape` with g where `view` looks; `view` must not look at one place twice.
@@ -299,12 +303,12 @@ Tensor cat(const std::vector<Tensor>& xs, int64_t axis) {
 }
 
 Tensor stack(const std::vector<Tensor>& xs, int64_t axis) {
+  check(!xs.empty(), "stack: wants at least 1 tensor");
   Tensors columns;
   for (const Tensor& x : xs) {
     check(x.shape() == xs[0].shape(), "stack: shapes differ: ", xs[0].shape(), " and ", x.shape());
     columns.push_back(unsqueeze(x, axis));
   }
-  check(!xs.empty(), "stack: wants at least 1 tensor");
   return cat(columns, wrap_axis(axis, xs[0].rank() + 1, "stack"));
 }
 

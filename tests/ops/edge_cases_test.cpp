@@ -1,0 +1,245 @@
+// What operations do at the edges: NaN, ties, nothing at all, indices out of range.
+
+#include <cmath>
+#include <limits>
+#include <string>
+
+#include <doctest/doctest.h>
+
+#include <brume/autograd/backward.h>
+#include <brume/autograd/ops/index.h>
+#include <brume/autograd/ops/pointwise.h>
+#include <brume/autograd/ops/random.h>
+#include <brume/autograd/ops/reduce.h>
+#include <brume/autograd/ops/shape.h>
+#include <brume/core/replay.h>
+
+using namespace brume;
+
+namespace {
+
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+constexpr float kInf = std::numeric_limits<float>::infinity();
+
+using Floats = std::vector<float>;
+using Integers = std::vector<int64_t>;
+
+Tensor floats(const Floats& values) {
+  return from_vector(values, {static_cast<int64_t>(values.size())});
+}
+Tensor integers(const Integers& values) {
+  return from_vector(values, {static_cast<int64_t>(values.size())});
+}
+Tensor leaf(const Tensor& x) { return set_requires_grad(x); }
+Tensor images() {
+  Generator rng(1);
+  return normal({2, 3, 4, 5}, rng, {.layout = Layout::channels_last});
+}
+
+bool is_view_of(const Tensor& y, const Tensor& x) { return y.impl().storage == x.impl().storage; }
+
+template <class F>
+std::string error_of(F f) {
+  try {
+    f();
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "";
+}
+
+}  // namespace
+
+TEST_CASE("NaN wins an extremum, and the first NaN is its position") {
+  const Tensor x = floats({1, kNan, 3, kNan});
+  CHECK(std::isnan(max(x).item()));
+  CHECK(std::isnan(min(x).item()));
+  CHECK(argmax(x, 0).item() == 1);
+  CHECK(argmin(x, 0).item() == 1);
+}
+
+TEST_CASE("among equals the first is the position of the extremum") {
+  CHECK(argmax(floats({1, 5, 2, 5}), 0).item() == 1);
+  CHECK(argmin(floats({1, 0, 2, 0}), 0).item() == 1);
+}
+
+TEST_CASE("equal maxima share the gradient evenly") {
+  const Tensor x = leaf(floats({1, 5, 2, 5}));
+  backward(max(x));
+  CHECK(grad_of(x).to_vector<float>() == Floats{0, 0.5, 0, 0.5});
+}
+
+TEST_CASE("over nothing a sum is 0, a product 1, a mean NaN, any false, all true") {
+  const Tensor x = zeros({0, 2});
+  CHECK(sum(x, 0).to_vector<float>() == Floats{0, 0});
+  CHECK(prod(x, 0).to_vector<float>() == Floats{1, 1});
+  CHECK(std::isnan(mean(x).item()));
+  CHECK(any(x).item() == 0);
+  CHECK(all(x).item() == 1);
+  CHECK_THROWS_AS(max(x, 0), ShapeError);
+  CHECK(max(x, 1).shape() == Shape{0});
+}
+
+TEST_CASE("sums of integers and truth values are i64") {
+  CHECK(sum(integers({1, -4, 9})).dtype() == DType::i64);
+  CHECK(sum(integers({1, -4, 9})).item() == 6);
+  CHECK(sum(gt(floats({1, -4, 9}), 0.0)).item() == 2);
+  CHECK(sum(convert(floats({200, 100}), DType::u8)).item() == 300);
+  CHECK_THROWS_AS(mean(integers({1, 2})), DTypeError);
+}
+
+TEST_CASE("ten million tenths add up to a million") {
+  const Tensor x = full({10'000'000}, 0.1);
+  CHECK(sum(x).item() == doctest::Approx(1e6).epsilon(2e-7));
+}
+
+TEST_CASE("naming an axis twice is an error") {
+  CHECK(error_of([] { sum(zeros({2, 3}), {0, -2}); }) == "sum: axis -2 is named twice");
+}
+
+TEST_CASE("the gradient of a zero norm is zero") {
+  const Tensor x = leaf(zeros({3}));
+  backward(vector_norm(x));
+  CHECK(grad_of(x).to_vector<float>() == Floats{0, 0, 0});
+}
+
+TEST_CASE("logsumexp of minus infinities is minus infinity, with a gradient of zero") {
+  const Tensor x = leaf(floats({-kInf, -kInf}));
+  const Tensor y = logsumexp(x, 0);
+  CHECK(y.item() == -kInf);
+  backward(y);
+  CHECK(grad_of(x).to_vector<float>() == Floats{0, 0});
+}
+
+TEST_CASE("reshape, permute, slice, split, expand and windows are views") {
+  const Tensor x = zeros({4, 6});
+  for (const Tensor& y :
+       {reshape(x, {2, 12}), transpose(x, 0, 1), slice(x, 1, 1, 5, 2), split(x, {2, 4}, 1)[1],
+        unsqueeze(x, 0), expand(x, {3, 4, 6}), diagonal(x), windows(x, 0, 2, 1), select(x, 0, 2)})
+    CHECK(is_view_of(y, x));
+  CHECK_FALSE(is_view_of(reshape(transpose(x, 0, 1), {24}), x));
+}
+
+TEST_CASE("channels-last images stay channels-last") {
+  const Tensor x = images();
+  for (const Tensor& y : {cat({x, x}, 1), cat({x, x}, 0), flip(x, {2}), roll(x, 1, 3),
+                          pad(x, {1, 1, 1, 1}), to(x, DType::f64), slice(x, 0, 1, 2)})
+    CHECK(y.is_channels_last());
+  const Tensor y = leaf(x);
+  backward(sum(slice(y, 1, 0, 2)));
+  CHECK(grad_of(y).is_channels_last());
+}
+
+TEST_CASE("an index out of range is named together with its limit") {
+  const Tensor x = zeros({5, 3});
+  CHECK(error_of([&] {
+          index_select(x, 0, integers({0, 5}));
+        }) == "index_select: index 5 is outside [0, 5)");
+  CHECK(error_of([&] { index_select(x, 0, integers({-1})); }) ==
+        "index_select: index -1 is outside [0, 5)");
+  CHECK(error_of([&] { embedding(x, integers({7})); }) == "embedding: index 7 is outside [0, 5)");
+  CHECK(error_of([&] {
+          gather(x, 1, from_vector<int64_t>({3}, {1, 1}));
+        }) == "gather: index 3 is outside [0, 3)");
+  CHECK_THROWS_AS(index_select(x, 0, floats({0})), DTypeError);
+}
+
+TEST_CASE("where several elements replace one, the last stays") {
+  const Tensor y = scatter(zeros({3}), 0, integers({1, 2, 1}), floats({7, 8, 9}));
+  CHECK(y.to_vector<float>() == Floats{0, 9, 8});
+}
+
+TEST_CASE("places that nothing is scattered to keep their value, counted in or not") {
+  const Tensor x = floats({10, 20, 30}), at = integers({0, 0}), source = floats({1, 3});
+  const auto values = [&](ScatterReduce reduce, bool self) {
+    return scatter(x, 0, at, source, reduce, self).to_vector<float>();
+  };
+  CHECK(values(ScatterReduce::mean, false) == Floats{2, 20, 30});
+  CHECK(values(ScatterReduce::mean, true) == Floats{14.0F / 3, 20, 30});
+  CHECK(values(ScatterReduce::min, false) == Floats{1, 20, 30});
+  CHECK(values(ScatterReduce::max, true) == Floats{10, 20, 30});
+}
+
+TEST_CASE("the padding row of an embedding gets no gradient") {
+  const Tensor weight = leaf(ones({3, 2}));
+  backward(sum(embedding(weight, integers({0, 1, 1}), 1)));
+  CHECK(grad_of(weight).to_vector<float>() == Floats{1, 1, 0, 0, 0, 0});
+}
+
+TEST_CASE("sorting is stable and puts NaN last, or first when descending") {
+  const Tensor x = floats({2, kNan, 1, 2, 1});
+  CHECK(sort(x, 0).second.to_vector<int64_t>() == Integers{2, 4, 0, 3, 1});
+  CHECK(sort(x, 0, true).second.to_vector<int64_t>() == Integers{1, 0, 3, 2, 4});
+}
+
+TEST_CASE("searchsorted stops before equals, or behind them") {
+  const Tensor sorted = floats({1, 3, 3, 5}), values = floats({0, 3, 5, 9});
+  CHECK(searchsorted(sorted, values).to_vector<int64_t>() == Integers{0, 1, 3, 4});
+  CHECK(searchsorted(sorted, values, true).to_vector<int64_t>() == Integers{0, 3, 4, 4});
+}
+
+TEST_CASE("nonzero and masked_select go in logical order, whatever the strides") {
+  const Tensor x = transpose(from_vector<float>({0, 1, 2, 0, 5, 6}, {3, 2}), 0, 1);  // [2, 3]
+  CHECK(nonzero(x).to_vector<int64_t>() == Integers{0, 1, 0, 2, 1, 0, 1, 2});
+  CHECK(masked_select(x, ne(x, 0.0)).to_vector<float>() == Floats{2, 5, 1, 6});
+}
+
+TEST_CASE("roll and flip of nothing are nothing") {
+  CHECK(roll(zeros({0, 2}), 1, 0).shape() == Shape{0, 2});
+  CHECK(flip(zeros({0, 2}), {0}).shape() == Shape{0, 2});
+}
+
+TEST_CASE("numbers are drawn in logical order in either layout and every dtype") {
+  const auto drawn = [](TensorOptions options) {
+    Generator rng(3);
+    return normal({2, 3, 4, 5}, rng, options).to_vector<float>();
+  };
+  const Floats plain = drawn({});
+  CHECK(drawn({.layout = Layout::channels_last}) == plain);
+  const Floats wide = drawn({.dtype = DType::f64}), half = drawn({.dtype = DType::bf16});
+  for (size_t i = 0; i < plain.size(); ++i) {
+    CHECK(wide[i] == doctest::Approx(plain[i]).epsilon(1e-5));
+    CHECK(half[i] == static_cast<float>(bf16(plain[i])));
+  }
+}
+
+TEST_CASE("a replaying generator serves every kind of draw") {
+  const Tensor values = from_vector<float>({1, 2}, {2});
+  Generator rng = replay({{Distribution::normal, values},
+                          {Distribution::uniform, values},
+                          {Distribution::gamma, values},
+                          {Distribution::integers, values}});
+  CHECK(normal({2}, rng).to_vector<float>() == Floats{1, 2});
+  CHECK(uniform({2}, rng).to_vector<float>() == Floats{1, 2});
+  CHECK(gamma({2}, 3, rng).to_vector<float>() == Floats{1, 2});
+  CHECK(random_integers({2}, 0, 9, rng).to_vector<int64_t>() == Integers{1, 2});
+  CHECK_THROWS_AS(dropout(values, 0.5, rng), Error);
+}
+
+TEST_CASE("a permutation holds every number once") {
+  Generator rng(8);
+  const Tensor order = random_permutation(50, rng);
+  const Tensor sorted = sort(order, 0).first;
+  CHECK(sorted.to_vector<int64_t>() == arange(0, 50).to_vector<int64_t>());
+  CHECK(order.to_vector<int64_t>() != sorted.to_vector<int64_t>());
+}
+
+TEST_CASE("dropout drops a fraction p, scales the rest, and backward drops the same") {
+  Generator rng(5);
+  const Tensor x = leaf(ones({200, 100}));
+  const Tensor y = dropout(x, 0.2, rng);
+  const double kept = sum(ne(y, 0.0)).item() / 20000;
+  CHECK(kept == doctest::Approx(0.8).epsilon(0.02));
+  CHECK(max(y).item() == 1.25);
+  backward(sum(y));
+  CHECK(grad_of(x).to_vector<float>() == y.to_vector<float>());
+}
+
+TEST_CASE("dropout with p = 0 changes nothing and draws nothing; with p = 1 nothing stays") {
+  Generator rng(5);
+  const Tensor x = ones({4});
+  CHECK(dropout(x, 0, rng).handle() == x.handle());
+  CHECK(rng.offset() == 0);
+  CHECK(dropout(x, 1, rng).to_vector<float>() == Floats{0, 0, 0, 0});
+  CHECK_THROWS_AS(dropout(x, 1.5, rng), ShapeError);
+}
