@@ -52,6 +52,9 @@ TEST_CASE("PNG: grey, RGB and alpha pictures come back with the same pixels") {
     CHECK(opaque.shape() == Shape{colours, 5, 7});
     CHECK(bytes_of(opaque) == bytes_of(x).substr(0, static_cast<size_t>(colours) * 35));
   }
+  const Tensor last = relayout(image({3, 5, 7}), Layout::channels_last);
+  io::write_png(folder / "x.png", last);
+  CHECK(bytes_of(io::read_png(folder / "x.png")) == bytes_of(image({3, 5, 7})));
   io::write_png(folder / "x.png", image({4, 6}));
   CHECK(io::read_png(folder / "x.png").shape() == Shape{1, 4, 6});
 }

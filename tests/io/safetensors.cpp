@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
+#include <brume/core/io/npy.h>
 #include <brume/core/json.h>
 
 #include "tests/io/files.h"
@@ -91,6 +92,41 @@ TEST_CASE("safetensors: reading into a tensor converts, and refuses another shap
   const auto text = error_of<ShapeError>([&] { file.read_into("w", zeros({3, 2})); });
   CHECK(contains(text, "tensor 'w' is [2, 3], the tensor to fill is [3, 2]"));
   CHECK(contains(error_of<FormatError>([&] { file.read("v"); }), "there is no tensor 'v'"));
+}
+
+TEST_CASE("safetensors: reading into another layout or dtype gives the same values") {
+  const TemporaryFolder folder;
+  const Tensor x = arange(0, 2 * 3 * 4 * 5);
+  io::save_safetensors(folder / "x", std::vector<std::pair<std::string, Tensor>>{
+                                         {"w", alias(x, {2, 3, 4, 5}, {60, 20, 5, 1})}});
+  const auto file = io::open_safetensors(folder / "x");
+  const Tensor last = zeros({2, 3, 4, 5}, {.layout = Layout::channels_last});
+  const Tensor wide = zeros({2, 3, 4, 5}, {.dtype = DType::f64});
+  for (const Tensor& y : {last, wide}) {
+    file.read_into("w", y);
+    CHECK(y.to_vector<float>() == x.to_vector<float>());
+  }
+  CHECK(last.is_channels_last());
+}
+
+TEST_CASE("safetensors and npy: every layout is written in logical order") {
+  const TemporaryFolder folder;
+  const Tensor x = arange(0, 2 * 3 * 4 * 5), image = alias(x, {2, 3, 4, 5}, {60, 20, 5, 1});
+  const Tensor layouts[] = {relayout(image, Layout::channels_last),
+                            alias(x, {5, 4, 3, 2}, {1, 5, 20, 60}),     // transposed
+                            alias(x, {2, 3, 4, 2}, {60, 20, 5, 2}, 1),  // every second column
+                            alias(x, {7, 5}, {0, 1}, 10)};              // a repeated row
+  for (const Tensor& y : layouts) {
+    CHECK_FALSE(y.is_row_major());
+    io::save_safetensors(folder / "x", std::vector<std::pair<std::string, Tensor>>{{"y", y}});
+    io::write_npy(folder / "y", y);
+    for (const Tensor& z :
+         {io::open_safetensors(folder / "x").read("y"), io::read_npy(folder / "y")}) {
+      CHECK(z.shape() == y.shape());
+      CHECK(z.is_row_major());
+      CHECK(z.to_vector<float>() == y.to_vector<float>());
+    }
+  }
 }
 
 TEST_CASE("safetensors: a mapped tensor can be written without changing the file") {
