@@ -1,7 +1,5 @@
 #include <brume/core/io/atomic_file.h>
 
-#include <unistd.h>
-
 #include <atomic>
 
 #include <brume/core/error.h>
@@ -20,7 +18,7 @@ File create_temporary(const std::string& path) {
                  "cannot write '", path, "': it is ", target.kind);
   static std::atomic<uint64_t> count{0};
   for (;;) {
-    const std::string name = cat(kPrefix, int64_t{::getpid()}, "-", ++count, kSuffix);
+    const std::string name = cat(kPrefix, process_id(), "-", ++count, kSuffix);
     if (auto file = File::try_create(join_path(folder_of(path), name))) return std::move(*file);
   }
 }

@@ -297,6 +297,8 @@ void sync_folder(const std::string& path) {
   if (result < 0 && error != EINVAL) fail_by_errno("sync", path);
 }
 
+int64_t process_id() { return ::getpid(); }
+
 std::string join_path(const std::string& folder, const std::string& name) {
   return folder.empty() || folder.back() == '/' ? folder + name : cat(folder, "/", name);
 }

@@ -109,6 +109,9 @@ std::vector<std::string> list_folder(const std::string& path);
 /// Waits until renames and removals in a folder are on the disk.
 void sync_folder(const std::string& path);
 
+/// The system's number of this process.
+int64_t process_id();
+
 /// "a/b" and "c" give "a/b/c".
 std::string join_path(const std::string& folder, const std::string& name);
 /// The folder that holds `path`: "a/b" of "a/b/c", "." of "c".

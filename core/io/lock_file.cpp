@@ -1,7 +1,5 @@
 #include <brume/core/io/lock_file.h>
 
-#include <unistd.h>
-
 #include <brume/core/error.h>
 
 namespace brume::io {
@@ -9,7 +7,7 @@ namespace {
 
 // A fixed width, so that a shorter id leaves nothing of a longer one behind.
 std::string owner_record() {
-  std::string digits = std::to_string(::getpid());
+  std::string digits = std::to_string(process_id());
   return std::string(19 - digits.size(), ' ') + digits + "\n";
 }
 

@@ -106,7 +106,6 @@ TEST_CASE("loading takes at most twice the file's size and 64 MB") {
     }
     const auto allowed = static_cast<int64_t>(2 * bytes.size() + (size_t{64} << 20));
     CHECK(most_bytes_in_use() <= allowed);
-    MESSAGE((most_bytes_in_use() >> 20), " MB for a file of ", (bytes.size() >> 20), " MB");
   };
   SUBCASE("safetensors with as many entries as the header may hold") {
     std::string header = "{";

@@ -168,10 +168,7 @@ TEST_CASE("safetensors: 100,000 entries are checked in under a second") {
   const double seconds = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
   CHECK(file.entries().size() == 100000);
   CHECK(file.find("layer.99999.weight")->array.offset % 4 == 0);
-#ifndef BRUME_SANITIZE
   CHECK(seconds < 1.0);
-#endif
-  MESSAGE("100,000 entries: ", seconds, " s");
 }
 
 }  // namespace brume::test
