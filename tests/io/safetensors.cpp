@@ -169,13 +169,14 @@ TEST_CASE("safetensors: files of the reference load with their values") {
     for (const auto& [key, value] : info["metadata"].items())
       CHECK(file.metadata().at(key) == value.get<std::string>());
     CHECK(file.entries().size() == info["entries"].size());
-    for (const auto& [name, about] : info["entries"].items()) {
+    for (const auto& entry : info["entries"].items()) {
+      const std::string& name = entry.key();
       CAPTURE(name);
       const Tensor x = file.read(name), y = wanted.read("state/" + name);
       CHECK(x.dtype() == y.dtype());
       CHECK(x.shape() == y.shape());
       CHECK(bytes_of(x) == bytes_of(y));
-      CHECK(about["shape"].size() == static_cast<size_t>(x.rank()));
+      CHECK(entry.value()["shape"].size() == static_cast<size_t>(x.rank()));
     }
   }
 }
