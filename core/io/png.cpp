@@ -9,7 +9,6 @@
 
 #include <brume/core/error.h>
 #include <brume/core/io/atomic_file.h>
-#include <brume/core/io/byte_reader.h>
 #include <brume/core/io/fs.h>
 #include <brume/core/io/quote.h>
 

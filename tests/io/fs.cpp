@@ -155,6 +155,18 @@ TEST_CASE("a lock of another process is refused by its id, and free once that pr
   ::close(ready[1]);
 }
 
+TEST_CASE("a system without locks or mappings is an error that gives its reason") {
+  const TemporaryFolder folder;
+  put(folder / "x", "x");
+  const io::SystemCalls real = io::system_calls();
+  io::system_calls().lock = [](int) { return errno = ENOLCK, -1; };
+  io::system_calls().map = [](int, size_t) -> void* { return errno = ENOMEM, nullptr; };
+  CHECK(contains(error_of<IoError>([&] { io::LockFile(folder / "lock"); }), "No locks available"));
+  CHECK(contains(error_of<IoError>([&] { io::Mapping(io::File::open(folder / "x"), 1); }),
+                 "Cannot allocate memory"));
+  io::system_calls() = real;
+}
+
 TEST_CASE("a lock file with anything in it locks all the same") {
   const TemporaryFolder folder;
   put(folder / "lock", "not a process id, and longer than the record of one");
