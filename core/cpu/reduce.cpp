@@ -1,5 +1,5 @@
-// Reductions. Axes are sorted by stride and merged; what is innermost decides the form: `rows` adds
-// up runs of memory, `columns` adds up whole rows element by element.
+// Reductions. What is innermost in memory decides the form (reduce_plan.h): RowsForm adds up runs,
+// ColumnsForm adds whole rows to each other element by element.
 
 #include <algorithm>
 #include <cstring>
@@ -8,6 +8,7 @@
 
 #include <brume/core/cpu/cpu_kernels.h>
 #include <brume/core/cpu/parallel.h>
+#include <brume/core/cpu/reduce_plan.h>
 #include <brume/core/cpu/reduce_sums.h>
 #include <brume/core/cpu/scan.h>
 
@@ -95,96 +96,6 @@ Reducer<E, P> reducer_of() {
           &reduce_columns<E, P, Op>};
 }
 
-// An axis of the iteration: its size, x's stride and y's stride (elements).
-struct Axis {
-  int64_t size, x, y;
-};
-
-// The axes that stay and those that are summed, outermost first, as few as possible.
-struct Plan {
-  std::vector<Axis> kept, reduced;
-  Axis columns{1, 0, 0};  // innermost, if that axis stays
-  Axis run{1, 0, 0};      // innermost, if that axis is summed; then columns.size is 1
-  bool innermost_stays = false;
-  int64_t kept_count = 1, reduced_count = 1;  // products of kept and of reduced
-};
-
-void append_merged(std::vector<Axis>& axes, Axis axis) {
-  if (!axes.empty()) {
-    Axis& outer = axes.back();
-    if (outer.x == axis.x * axis.size && outer.y == axis.y * axis.size) {
-      outer = {outer.size * axis.size, axis.x, axis.y};
-      return;
-    }
-  }
-  axes.push_back(axis);
-}
-
-Axis take_last(std::vector<Axis>& axes) {
-  if (axes.empty()) return {1, 0, 0};
-  const Axis last = axes.back();
-  axes.pop_back();
-  return last;
-}
-
-Plan plan_of(const View& x, const View& y) {
-  std::vector<int> order;
-  for (int i = 0; i < x.rank(); ++i)
-    if (x.size(i) != 1) order.push_back(i);
-  // Repeated axes (stride 0) go outside: what is read again should be whole rows.
-  const auto distance = [&](int i) {
-    return x.stride(i) == 0 ? std::numeric_limits<int64_t>::max() : std::abs(x.stride(i));
-  };
-  std::stable_sort(order.begin(), order.end(),
-                   [&](int a, int b) { return distance(a) > distance(b); });
-  Plan plan;
-  for (size_t k = 0; k < order.size(); ++k) {
-    const int i = order[k];
-    const bool stays = y.size(i) != 1;
-    // Axes merge only with their neighbour in memory.
-    const bool neighbours = k > 0 && plan.innermost_stays == stays;
-    std::vector<Axis>& axes = stays ? plan.kept : plan.reduced;
-    const Axis axis{x.size(i), x.stride(i), stays ? y.stride(i) : 0};
-    plan.innermost_stays = stays;
-    if (neighbours)
-      append_merged(axes, axis);
-    else
-      axes.push_back(axis);
-  }
-  (plan.innermost_stays ? plan.columns : plan.run) =
-      take_last(plan.innermost_stays ? plan.kept : plan.reduced);
-  for (const Axis& axis : plan.kept) plan.kept_count *= axis.size;
-  for (const Axis& axis : plan.reduced) plan.reduced_count *= axis.size;
-  return plan;
-}
-
-// Walks over axes in order and knows where it stands in x and in y.
-class Walk {
- public:
-  Walk(const std::vector<Axis>& axes, int64_t start) : axes_(axes) {
-    for (size_t k = axes.size(); k-- > 0 && start > 0; start /= axes[k].size) {
-      index_[k] = start % axes[k].size;
-      x += index_[k] * axes[k].x;
-      y += index_[k] * axes[k].y;
-    }
-  }
-  void next() {
-    for (size_t k = axes_.size(); k-- > 0;) {
-      x += axes_[k].x;
-      y += axes_[k].y;
-      if (++index_[k] < axes_[k].size) return;
-      x -= index_[k] * axes_[k].x;
-      y -= index_[k] * axes_[k].y;
-      index_[k] = 0;
-    }
-  }
-  int64_t x = 0, y = 0;
-
- private:
-  const std::vector<Axis>& axes_;
-  int64_t index_[kMaxRank] = {};
-};
-
 // Converts n elements, `stride` apart, into `out`.
 template <class E>
 using Gather = void (*)(const void* x, int64_t first, int64_t stride, int64_t n, E* out);
@@ -230,7 +141,7 @@ int64_t pieces_of(int64_t n, int64_t size) { return std::max<int64_t>((n + size 
 template <class E, class P>
 class RowsForm {
  public:
-  RowsForm(const Job<E, P>& job, const Plan& plan)
+  RowsForm(const Job<E, P>& job, const ReducePlan& plan)
       : job_(job),
         plan_(plan),
         cuts_(pieces_of(plan.run.size, kPiece)),
@@ -306,7 +217,7 @@ class RowsForm {
   }
 
   const Job<E, P>& job_;
-  const Plan& plan_;
+  const ReducePlan& plan_;
   int64_t cuts_, group_, pieces_;
 };
 
@@ -315,8 +226,8 @@ class RowsForm {
 template <class E, class P>
 class ColumnsForm {
  public:
-  ColumnsForm(const Job<E, P>& job, Plan plan) : job_(job), plan_(std::move(plan)) {
-    rows_ = take_last(plan_.reduced);
+  ColumnsForm(const Job<E, P>& job, const ReducePlan& plan) : job_(job), plan_(plan) {
+    rows_ = plan_.reduced.take_last();
     outer_ = rows_.size == 0 ? 0 : plan_.reduced_count / rows_.size;
     const bool gapless = job.direct && plan_.columns.x == 1 && rows_.x == plan_.columns.size;
     fold_ = gapless ? std::max<int64_t>(std::min(64 / plan_.columns.size, rows_.size), 1) : 1;
@@ -382,14 +293,14 @@ class ColumnsForm {
   }
 
   const Job<E, P>& job_;
-  Plan plan_;
+  ReducePlan plan_;
   Axis rows_;
   int64_t outer_, fold_, tiles_, row_pieces_, pieces_;
 };
 
 template <class E, class P>
 void run(const Job<E, P>& job, const View& x, const View& y) {
-  const Plan plan = plan_of(x, y);
+  const ReducePlan plan = reduce_plan(x, y);
   if (plan.columns.size == 0 || plan.kept_count == 0) return;
   if (plan.innermost_stays)
     ColumnsForm<E, P>(job, plan).run();
