@@ -1,0 +1,142 @@
+#include <brume/diffusion/model.h>
+
+#include <doctest/doctest.h>
+
+#include <brume/autograd/backward.h>
+#include <brume/autograd/ops/pointwise.h>
+#include <brume/autograd/ops/random.h>
+#include <brume/autograd/ops/reduce.h>
+#include <brume/diffusion/adapters.h>
+#include <brume/diffusion/losses.h>
+#include <brume/diffusion/preconditioners.h>
+#include <brume/diffusion/schedulers/edm.h>
+#include <brume/nn/serialize.h>
+
+using namespace brume;
+using namespace brume::diffusion;
+
+namespace {
+
+nn::SongUNetConfig small() {
+  nn::SongUNetConfig c;
+  c.img_resolution = 8;
+  c.in_channels = 1;
+  c.out_channels = 1;
+  c.model_channels = 8;
+  c.channel_mult = {1, 2};
+  c.num_blocks = 1;
+  c.attn_resolutions = {4};
+  c.dropout = 0;
+  return c;
+}
+
+Tensor noise(const Shape& shape, uint64_t seed = 5) {
+  Generator rng(seed);
+  return normal(shape, rng);
+}
+
+}  // namespace
+
+TEST_CASE("any callable is a model") {
+  const AnyModel twice = [](const Tensor& x, const Tensor&, const Condition&) { return x * 2.0; };
+  CHECK(twice(ones({1, 1}), ones({1})).item() == 2);
+  CHECK_FALSE(static_cast<bool>(twice.module()));
+  CHECK_THROWS_WITH_AS(AnyModel()(ones({1}), ones({1})), "AnyModel: holds no model", Error);
+}
+
+TEST_CASE("a module that is no model is refused by its name") {
+  const nn::Ref<nn::Module> linear = nn::make<nn::Linear>({.in_features = 2, .out_features = 2});
+  CHECK_THROWS_AS(AnyModel{linear}, Error);
+}
+
+TEST_CASE("a preconditioner around an ideal network is the ideal denoiser") {
+  // For data N(0, s^2) with sigma_data = s the network has nothing to add: F = 0.
+  const AnyModel zero = [](const Tensor& x, const Tensor&, const Condition&) {
+    return zeros_like(x);
+  };
+  const auto edm =
+      nn::make<EDMPreconditioner>(zero, EDMPreconditionerConfig{.model = {}, .sigma_data = 0.5});
+  const Tensor x = full({1, 1, 2, 2}, 3), t = full({1}, 2);
+  const Tensor y = edm(x, t);
+  CHECK(y.to_vector<float>()[0] == doctest::Approx(3 * 0.25 / (4 + 0.25)));
+}
+
+TEST_CASE("a preconditioner names what does not fit") {
+  const AnyModel same = [](const Tensor& x, const Tensor&, const Condition&) { return x; };
+  const auto edm = nn::make<EDMPreconditioner>(
+      same, EDMPreconditionerConfig{.model = {}, .sigma_data = {0.5, 1.0}});
+  const Tensor x = ones({2, 3, 4, 4});
+  CHECK_THROWS_WITH_AS(edm(x, ones({2})),
+                       "EDMPreconditioner: sigma_data is for 2 channels, but x is [2, 3, 4, 4]",
+                       ShapeError);
+  CHECK_THROWS_AS(edm(x, ones({1})), ShapeError);
+  CHECK_THROWS_WITH_AS(edm(ones({2, 2, 4, 4}), ones({2}), ones({3, 5})),
+                       "preconditioner: the condition is [3, 5], but the batch size of x is 2",
+                       ShapeError);
+}
+
+TEST_CASE("a condition is nothing, a tensor, or named tensors") {
+  const Condition named{{"a", ones({2})}, {"b", ones({2})}};
+  CHECK_FALSE(named.find("c").defined());
+  CHECK_THROWS_WITH_AS(named.at("c"), "Condition: has no 'c'; there is 'a', 'b'", ShapeError);
+  CHECK_THROWS_AS((Condition{{"a", ones({2})}, {"a", ones({2})}}), ShapeError);
+  CHECK(Condition(Tensor()).empty());
+  CHECK(Condition(ones({2})).is_tensor());
+}
+
+TEST_CASE("a preconditioned network is rebuilt from its file alone, with the same numbers") {
+  const auto net = nn::make<SongUNetAdapter>(small());
+  const auto edm = nn::make<EDMPreconditioner>({.model = net, .sigma_data = 0.75});
+  edm->eval();
+  const std::string path = "edm_of_song_unet.safetensors";
+  nn::save(*edm, path);
+  const nn::Ref<nn::Module> again = load(path);
+  again->eval();
+  CHECK(again->class_name() == "EDMPreconditioner");
+  CHECK(again->config_json() == edm->config_json());
+  const Tensor x = noise({2, 1, 8, 8}), t = full({2}, 0.7);
+  CHECK(AnyModel(again)(x, t).to_vector<float>() == edm(x, t).to_vector<float>());
+}
+
+TEST_CASE("an image condition is joined to x and must have its size") {
+  auto config = small();
+  config.in_channels = 3;
+  const auto wrapped = nn::make<ConcatConditionWrapper>({.model = nn::make<nn::SongUNet>(config)});
+  const Tensor x = noise({2, 1, 8, 8}), t = ones({2});
+  CHECK(wrapped(x, t, noise({2, 2, 8, 8})).shape() == x.shape());
+  CHECK_THROWS_AS(wrapped(x, t, noise({2, 2, 4, 4})), ShapeError);
+  CHECK_THROWS_AS(wrapped(x, t, Condition{{"other", noise({2, 2, 8, 8})}}), ShapeError);
+}
+
+TEST_CASE("the loss of a perfect model is zero, and a few steps lower that of a real one") {
+  const EDMNoiseScheduler scheduler;
+  Generator rng(1);
+  const Tensor x0 = noise({4, 1, 8, 8});
+  const AnyModel perfect = [&](const Tensor&, const Tensor&, const Condition&) { return x0; };
+  CHECK(MSEDSMLoss(perfect, scheduler)(x0, rng).item() == 0);
+
+  const auto edm =
+      nn::make<EDMPreconditioner>({.model = nn::make<SongUNetAdapter>(small()), .sigma_data = 0.5});
+  const MSEDSMLoss loss(edm, scheduler);
+  const auto value = [&] {
+    Generator fixed(7);
+    return loss(x0, fixed);
+  };
+  const double before = value().item();
+  for (int step = 0; step < 20; ++step) {
+    for (const auto& p : edm->parameters()) set_grad(p.tensor, {});
+    backward(value());
+    const NoGrad no_grad;
+    for (const auto& p : edm->parameters())
+      if (grad_of(p.tensor).defined()) copy_(p.tensor, p.tensor - grad_of(p.tensor) * 0.02);
+  }
+  CHECK(value().item() < 0.9 * before);
+}
+
+TEST_CASE("a score prediction wants its conversion") {
+  const AnyModel same = [](const Tensor& x, const Tensor&, const Condition&) { return x; };
+  const EDMNoiseScheduler scheduler;
+  CHECK_THROWS_AS(
+      MSEDSMLoss(same, scheduler, {.prediction_type = PredictionType::score, .to_x0 = {}}),
+      ShapeError);
+}

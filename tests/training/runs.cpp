@@ -1,0 +1,175 @@
+#include <filesystem>
+#include <fstream>
+
+#include <doctest/doctest.h>
+
+#include <brume/autograd/backward.h>
+#include <brume/autograd/ops/loss.h>
+#include <brume/autograd/ops/random.h>
+#include <brume/core/io/fs.h>
+#include <brume/nn/models/fully_connected.h>
+#include <brume/nn/optim/adam.h>
+#include <brume/nn/training/event_file.h>
+#include <brume/nn/training/progress.h>
+#include <brume/nn/training/run_directory.h>
+#include <brume/nn/training/run_log.h>
+
+using namespace brume;
+
+namespace {
+
+std::string fresh_folder(const std::string& name) {
+  std::filesystem::remove_all(name);
+  return name;
+}
+
+// A small run whose every draw is part of its state.
+struct Run {
+  Run()
+      : model(small_model()),
+        optimizer(model->parameters(), nn::AdamOptions{.lr = 0.01}),
+        ema(*model, 0.9),
+        loader(data(), {.batch_size = 5, .seed = 3}),
+        rng(11),
+        state{.model = *model, .optimizer = optimizer, .ema = ema, .loader = loader, .rng = rng} {}
+  static nn::Ref<nn::FullyConnected> small_model() {
+    Generator weights(2);
+    const nn::Construction construction(weights);
+    return nn::make<nn::FullyConnected>(
+        {.in_features = 4, .layer_size = 8, .out_features = 2, .num_layers = 2});
+  }
+  static std::shared_ptr<const nn::Dataset> data() {
+    Generator draw(5);
+    return std::make_shared<nn::ArrayDataset>(normal({23, 4}, draw));
+  }
+  void step() {
+    optimizer.zero_grad();
+    const Tensor x = loader.next().x;
+    backward(mse_loss((*model)(x), normal({5, 2}, rng)));
+    optimizer.step({.ema = &ema});
+    ++state.step;
+  }
+  std::vector<float> numbers() const {
+    std::vector<float> out;
+    for (const auto& [name, tensor] : model->state())
+      for (float value : tensor.to_vector<float>()) out.push_back(value);
+    for (const auto& [name, tensor] : ema.averages())
+      for (float value : tensor.to_vector<float>()) out.push_back(value);
+    return out;
+  }
+  nn::Ref<nn::FullyConnected> model;
+  nn::Adam optimizer;
+  nn::Ema ema;
+  nn::Loader loader;
+  Generator rng;
+  nn::TrainState state;
+};
+
+}  // namespace
+
+TEST_CASE("resuming gives the same bits as not stopping") {
+  Run whole;
+  for (int i = 0; i < 12; ++i) whole.step();
+
+  nn::RunDirectory folder(fresh_folder("run_resume"));
+  Run first;
+  for (int i = 0; i < 7; ++i) first.step();
+  folder.save(first.state, 2);
+  Run second;
+  nn::load_checkpoint(*nn::latest_checkpoint("run_resume"), second.state);
+  CHECK(second.state.step == 7);
+  for (int i = 0; i < 5; ++i) second.step();
+  CHECK(second.numbers() == whole.numbers());
+}
+
+TEST_CASE("a run folder keeps the newest checkpoints and has one owner") {
+  nn::RunDirectory folder(fresh_folder("run_keep"));
+  Run run;
+  for (int i = 0; i < 4; ++i) {
+    run.step();
+    folder.save(run.state, 2);
+  }
+  CHECK(io::list_folder("run_keep/checkpoints") ==
+        std::vector<std::string>{"latest", "step_000000003.safetensors",
+                                 "step_000000004.safetensors"});
+  CHECK_THROWS_AS(nn::RunDirectory("run_keep"), IoError);
+  CHECK_FALSE(nn::latest_checkpoint("no_such_run"));
+}
+
+TEST_CASE("a checkpoint of another model is refused and changes nothing") {
+  fresh_folder("run_other");
+  nn::RunDirectory folder("run_other");
+  Run run;
+  run.step();
+  folder.save(run.state, 1);
+  auto other = nn::make<nn::FullyConnected>({.in_features = 4, .layer_size = 9, .out_features = 2});
+  nn::Adam optimizer(other->parameters());
+  nn::Ema ema(*other);
+  nn::Loader loader(Run::data(), {.batch_size = 5});
+  Generator rng(1);
+  nn::TrainState state{
+      .model = *other, .optimizer = optimizer, .ema = ema, .loader = loader, .rng = rng};
+  const auto before = other->parameters()[0].tensor.to_vector<float>();
+  CHECK_THROWS_AS(nn::load_checkpoint(*nn::latest_checkpoint("run_other"), state), FormatError);
+  CHECK(other->parameters()[0].tensor.to_vector<float>() == before);
+  CHECK(state.step == 0);
+}
+
+TEST_CASE("averaged weights can be loaded from a checkpoint alone") {
+  nn::RunDirectory folder(fresh_folder("run_average"));
+  Run run;
+  for (int i = 0; i < 3; ++i) run.step();
+  folder.save(run.state, 1);
+  const auto module = nn::load_averaged(*nn::latest_checkpoint("run_average"));
+  CHECK_FALSE(module->training());
+  CHECK(module->parameters()[0].tensor.to_vector<float>() ==
+        run.ema.averages()[0].tensor.to_vector<float>());
+}
+
+TEST_CASE("a resumed log drops the rows of steps that are done again") {
+  const std::string folder = fresh_folder("run_log");
+  io::make_folders(folder);
+  {
+    nn::RunLog log(folder);
+    for (int step : {10, 20, 30}) log.append(step, {{"loss", step / 100.0}, {"lr", 0.1}});
+  }
+  { nn::RunLog log(folder, 20); }
+  const auto rows = nn::read_log(folder + "/log.jsonl");
+  REQUIRE(rows.size() == 2);
+  CHECK(rows[1].step == 20);
+  CHECK(rows[1].values[0] == std::pair<std::string, double>("loss", 0.2));
+  CHECK(io::read_file(folder + "/log.csv", 1000) == "step,loss,lr\n10,0.1,0.1\n20,0.2,0.1\n");
+}
+
+TEST_CASE("event files carry the standard's checksum") {
+  CHECK(nn::crc32c("123456789") == 0xe3069283U);  // RFC 3720
+}
+
+TEST_CASE("a stream of batches is a function of seed and number, over all passes") {
+  nn::Loader loader(Run::data(), {.batch_size = 5, .seed = 3});
+  std::vector<std::vector<float>> batches;
+  for (int i = 0; i < 9; ++i) batches.push_back(loader.next().x.to_vector<float>());
+  loader.seek(6);
+  CHECK(loader.cursor() == 6);
+  CHECK(loader.next().x.to_vector<float>() == batches[6]);
+  nn::Loader other(Run::data(), {.batch_size = 5, .seed = 4});
+  CHECK(other.next().x.to_vector<float>() != batches[0]);
+}
+
+TEST_CASE("a split takes every n-th sample away and keeps the others") {
+  const auto all = std::make_shared<nn::ArrayDataset>(arange(0, 11));
+  const nn::Split others(all, 5, nn::Split::Part::others), every(all, 5, nn::Split::Part::every);
+  CHECK(nn::all_of(every).x.to_vector<float>() == std::vector<float>{4, 9});
+  CHECK(others.size() == 9);
+}
+
+TEST_CASE("progress reads the same everywhere") {
+  CHECK(nn::progress_line({.step = 500,
+                           .steps = 2000,
+                           .loss = 0.123456,
+                           .images_per_second = 1202.6,
+                           .seconds_left = 83}) ==
+        "step 500/2000  loss 0.1235  1203 images/s  1:23 left");
+  CHECK(nn::clock_text(3 * 3600 + 5 * 60 + 9) == "3:05:09");
+  CHECK(nn::clock_text(-1) == "?");
+}
