@@ -19,7 +19,7 @@ class SongUNetAdapter : public nn::Module {
 };
 
 struct ConcatConditionWrapperConfig {
-  nn::Ref<nn::Module> model;
+  nn::Ref<nn::Module> model{};
   std::string image_cond_key = "cond_concat", vector_cond_key = "cond_vec";
   template <class V>
   void fields(V& v) {

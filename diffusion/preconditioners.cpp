@@ -31,6 +31,8 @@ EDMPreconditioner::EDMPreconditioner(AnyModel model, const Config& config)
   check(count >= 1, "EDMPreconditioner: sigma_data is an empty list");
   sigma_data_ = buffer(
       "sigma_data", convert(from_vector(values, count == 1 ? Shape{} : Shape{count}), DType::f32));
+  if (model_.module())
+    made_from<EDMPreconditioner>({.model = model_.module(), .sigma_data = config.sigma_data});
 }
 
 void EDMPreconditioner::validate_input(const Tensor& x) const {

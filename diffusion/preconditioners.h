@@ -31,7 +31,7 @@ class BaseAffinePreconditioner : public nn::Module {
 };
 
 struct EDMPreconditionerConfig {
-  nn::Ref<nn::Module> model;
+  nn::Ref<nn::Module> model{};
   nn::OneOrMany<double> sigma_data = 0.5;
   template <class V>
   void fields(V& v) {

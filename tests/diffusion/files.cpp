@@ -1,0 +1,36 @@
+#include <doctest/doctest.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <string>
+
+#include <brume/autograd/ops/pointwise.h>
+#include <brume/autograd/ops/random.h>
+#include <brume/diffusion/adapters.h>
+#include <brume/diffusion/preconditioners.h>
+#include <brume/nn/serialize.h>
+
+using namespace brume;
+
+TEST_CASE("a preconditioner made around a network is rebuilt, with the network, from its file") {
+  const std::string path =
+      (std::filesystem::temp_directory_path() / "brume_preconditioner.safetensors").string();
+  const auto net = nn::make<diffusion::SongUNetAdapter>({.img_resolution = 8,
+                                                         .in_channels = 1,
+                                                         .out_channels = 1,
+                                                         .model_channels = 4,
+                                                         .channel_mult = {1},
+                                                         .num_blocks = 1});
+  const auto edm = nn::make<diffusion::EDMPreconditioner>(
+      net, diffusion::EDMPreconditionerConfig{.sigma_data = 0.25});
+  nn::save(*edm, path);
+  const nn::Ref<nn::Module> loaded = diffusion::load(path);
+  std::remove(path.c_str());
+  CHECK(loaded->class_name() == "EDMPreconditioner");
+  edm->eval();
+  loaded->eval();
+  Generator rng(1);
+  const Tensor x = normal({2, 1, 8, 8}, rng), t = exp(normal({2}, rng));
+  const diffusion::AnyModel again(loaded);
+  CHECK(again(x, t).to_vector<float>() == edm(x, t).to_vector<float>());
+}
