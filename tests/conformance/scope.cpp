@@ -1,7 +1,6 @@
 #include "tests/conformance/scope.h"
 
 #include <algorithm>
-#include <limits>
 
 #include <brume/autograd/ops/shape.h>
 
@@ -54,13 +53,6 @@ Tensor viewed(Tensor x, const List& operations) {
   return x;
 }
 
-double number_named(const std::string& name) {
-  if (name == "inf") return std::numeric_limits<double>::infinity();
-  if (name == "-inf") return -std::numeric_limits<double>::infinity();
-  check<Error>(name == "nan", "unknown float ", name);
-  return std::numeric_limits<double>::quiet_NaN();
-}
-
 }  // namespace
 
 Value Scope::decode(const Value& form) const {
@@ -73,7 +65,6 @@ Value Scope::decode(const Value& form) const {
   if (!map || map->empty()) return form;
   const auto& [key, first] = map->front();
   if (map->size() == 1) {
-    if (key == "float") return number_named(first.text("float"));
     if (key == "dtype" || key == "value") return decode(first);
     if (key == "ref") return resolve(first.text("ref"));
     if (key == "graph") return decode(Value(first.map("graph")));

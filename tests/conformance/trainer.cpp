@@ -1,5 +1,8 @@
 #include "tests/conformance/trainer.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include <brume/autograd/backward.h>
 #include <brume/autograd/ops/reduce.h>
 #include <brume/nn/optim/adam.h>
@@ -107,31 +110,60 @@ std::unique_ptr<nn::Optimizer> make_optimizer(const Value& description,
   throw UnknownTarget(target);
 }
 
+// Rates that the library has no function for: closed forms of torch.optim.lr_scheduler.
+std::optional<double> other_rate(const std::string& kind, double base, int64_t i, Arguments& a) {
+  const auto part = [&](int64_t otherwise) {  // of total_iters that has passed
+    const int64_t n = a.integer("total_iters", otherwise);
+    return static_cast<double>(std::min(i, n)) / static_cast<double>(n);
+  };
+  if (kind == "MultiStepLR") {
+    const std::vector<int64_t> milestones = a.integers("milestones");
+    const auto passed = std::count_if(milestones.begin(), milestones.end(),
+                                      [i](int64_t milestone) { return milestone <= i; });
+    return base * std::pow(a.number("gamma", 0.1), static_cast<double>(passed));
+  }
+  if (kind == "ConstantLR") {
+    const double factor = a.number("factor", 1.0 / 3);
+    return part(5) < 1 ? base * factor : base;
+  }
+  if (kind == "LinearLR") {
+    const double start = a.number("start_factor", 1.0 / 3), end = a.number("end_factor", 1);
+    return base * (start + (end - start) * part(5));
+  }
+  if (kind == "PolynomialLR") return base * std::pow(1 - part(5), a.number("power", 1));
+  if (kind != "CosineAnnealingWarmRestarts") return {};
+  int64_t period = a.integer("T_0");
+  for (const int64_t factor = a.integer("T_mult", 1); i >= period; period *= factor) i -= period;
+  return nn::cosine_annealing_lr(base, i, period, a.number("eta_min", 0));
+}
+
 // The rate of step i.
 double rate(const Value* schedule, double base, int64_t i) {
   if (!schedule) return base;
-  const std::string& kind = schedule->at("kind").text("kind");
+  std::string kind = schedule->at("kind").text("kind");
   Map given = schedule->map("schedule");
   if (const Value* args = schedule->find("args")) given = args->map("args");
   std::erase_if(given, [](const auto& m) { return m.first == "kind"; });
   Arguments a(kind, std::move(given));
   a.ignore("last_epoch");
-  const auto result = [&] {
-    if (kind == "torch.optim.lr_scheduler.StepLR")
+  constexpr std::string_view torch = "torch.optim.lr_scheduler.";
+  if (kind.starts_with(torch)) kind.erase(0, torch.size());
+  const auto result = [&]() -> std::optional<double> {
+    if (kind == "StepLR")
       return nn::step_lr(base, i, a.integer("step_size"), a.number("gamma", 0.1));
-    if (kind == "torch.optim.lr_scheduler.ExponentialLR")
-      return nn::exponential_lr(base, i, a.number("gamma"));
-    if (kind == "torch.optim.lr_scheduler.CosineAnnealingLR")
+    if (kind == "ExponentialLR") return nn::exponential_lr(base, i, a.number("gamma"));
+    if (kind == "CosineAnnealingLR")
       return nn::cosine_annealing_lr(base, i, a.integer("T_max"), a.number("eta_min", 0));
     if (kind == "warmup_linear") return nn::warmup_linear(base, i, a.integer("warmup"));
     if (kind == "warmup_cosine")
       return nn::warmup_cosine(base, i, a.integer("warmup"), a.integer("total"));
     if (kind == "edm_rampup")
       return nn::edm_rampup(base, i, a.integer("rampup"), a.integer("decay"));
-    throw UnknownTarget(kind);
+    return other_rate(kind, base, i, a);
   }();
+  if (!result) throw UnknownTarget(a.target());
   a.finish();
-  return result;
+  return *result;
 }
 
 Tensor series(const std::vector<double>& values, const Tensor& like) {

@@ -2,11 +2,19 @@
 
 #include <charconv>
 #include <cmath>
+#include <limits>
 
 #include <brume/core/json.h>
 
 namespace brume::conformance {
 namespace {
+
+double number_named(const std::string& name) {
+  if (name == "inf") return std::numeric_limits<double>::infinity();
+  if (name == "-inf") return -std::numeric_limits<double>::infinity();
+  check<Error>(name == "nan", "unknown float ", name);
+  return std::numeric_limits<double>::quiet_NaN();
+}
 
 // Builds a Value from the events of a JSON text.
 class Builder final : public JsonEvents {
@@ -15,7 +23,13 @@ class Builder final : public JsonEvents {
 
   void begin_object() override { open_.push_back(place(Map())); }
   void key(std::string& name) override { key_ = std::move(name); }
-  void end_object() override { open_.pop_back(); }
+  void end_object() override {
+    Value& closed = *open_.back();
+    open_.pop_back();
+    const Map& members = *closed.get_if<Map>();
+    if (members.size() == 1 && members[0].first == "float")
+      closed = number_named(members[0].second.text("float"));
+  }
   void begin_array() override { open_.push_back(place(List())); }
   void end_array() override { open_.pop_back(); }
   void string(std::string& value) override { place(std::move(value)); }

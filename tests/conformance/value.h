@@ -99,7 +99,7 @@ class Value {
 /// What kind of value it is, for messages.
 std::string describe(const Value& value);
 
-/// @throws FormatError if the text is not JSON
+/// JSON text, in which {"float": "inf"} is a number. @throws FormatError if it is not JSON
 Value parse(std::string_view text, std::string_view who);
 
 /// The JSON text of constructor arguments as the library's configs read them: tensors become lists
