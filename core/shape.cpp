@@ -35,10 +35,6 @@ void Dims::erase(int axis) {
   --rank_;
 }
 
-bool operator==(const Dims& a, const Dims& b) {
-  return a.rank_ == b.rank_ && std::equal(a.begin(), a.end(), b.begin());
-}
-
 std::string to_string(const Dims& dims) {
   std::string out = "[";
   for (int i = 0; i < dims.rank(); ++i) out += cat(i ? ", " : "", dims[i]);
@@ -47,14 +43,14 @@ std::string to_string(const Dims& dims) {
 
 int64_t numel(const Shape& shape) {
   int64_t count = 1;
-  bool empty = false;
+  bool empty = false, overflow = false;
   for (int64_t size : shape) {
     check(size >= 0, "shape: sizes must not be negative, got ", shape);
     empty |= size == 0;
-    if (size != 0)
-      check(count <= (int64_t{1} << 62) / size, "shape: ", shape, " has more than 2^62 elements");
-    count *= std::max<int64_t>(size, 1);
+    overflow |= __builtin_mul_overflow(count, std::max<int64_t>(size, 1), &count);
+    overflow |= count > int64_t{1} << 62;
   }
+  check(!overflow, "shape: ", shape, " has more than 2^62 elements");
   return empty ? 0 : count;
 }
 
@@ -91,6 +87,16 @@ Dims layout_order(int rank, Layout layout) {
   const bool last = layout == Layout::channels_last && rank >= 3 && rank <= 5;
   for (int i = 0; i < rank; ++i) order[i] = !last || i == 0 ? i : i == rank - 1 ? 1 : i + 1;
   return order;
+}
+
+Strides row_major_strides(const Shape& shape) {
+  Strides strides = shape;
+  int64_t next = 1;
+  for (int i = shape.rank() - 1; i >= 0; --i) {
+    strides[i] = next;
+    next *= std::max<int64_t>(shape[i], 1);
+  }
+  return strides;
 }
 
 Strides strides_in_order(const Shape& shape, const Dims& order) {
@@ -138,11 +144,18 @@ Dims memory_order(const Shape& shape, const Strides& strides) {
 }  // namespace
 
 Strides dense_strides(const Shape& shape, Layout layout) {
+  if (layout == Layout::row_major) return row_major_strides(shape);
   return strides_in_order(shape, layout_order(shape.rank(), layout));
 }
 
 bool is_row_major(const Shape& shape, const Strides& strides) {
-  return is_dense_in_order(shape, strides, layout_order(shape.rank(), Layout::row_major));
+  int64_t next = 1;
+  for (int i = shape.rank() - 1; i >= 0; --i) {
+    if (shape[i] == 0) return true;
+    if (shape[i] != 1 && strides[i] != next) return false;
+    next *= shape[i];
+  }
+  return true;
 }
 
 bool is_channels_last(const Shape& shape, const Strides& strides) {
@@ -156,6 +169,7 @@ bool is_dense(const Shape& shape, const Strides& strides) {
 }
 
 Strides dense_strides_like(const Shape& shape, const Strides& like) {
+  if (is_row_major(shape, like)) return row_major_strides(shape);
   return strides_in_order(shape, memory_order(shape, like));
 }
 

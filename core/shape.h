@@ -33,7 +33,11 @@ class Dims {
   void erase(int axis);
   operator std::span<const int64_t>() const { return {values_.data(), static_cast<size_t>(rank_)}; }
 
-  friend bool operator==(const Dims& a, const Dims& b);
+  friend bool operator==(const Dims& a, const Dims& b) {
+    bool equal = a.rank_ == b.rank_;
+    for (int i = 0; equal && i < a.rank_; ++i) equal = a[i] == b[i];
+    return equal;
+  }
 
  private:
   std::array<int64_t, kMaxRank> values_;

@@ -33,10 +33,7 @@ Tensor on_host(const Tensor& x) {
 
 }  // namespace
 
-TensorImpl& Tensor::impl() const {
-  check<Error>(impl_.get() != nullptr, "tensor: this handle is empty");
-  return *impl_;
-}
+void Tensor::throw_empty() { throw Error("tensor: this handle is empty"); }
 
 void Tensor::check_host(DType wanted) const {
   check<DTypeError>(dtype() == wanted, "host: the tensor holds ", dtype(), ", asked for ", wanted);

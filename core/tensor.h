@@ -78,10 +78,15 @@ class Tensor {
   /// Raised by every write into the storage.
   uint32_t version() const { return impl().storage->version(); }
 
-  TensorImpl& impl() const;
+  TensorImpl& impl() const {
+    if (!impl_) [[unlikely]]
+      throw_empty();
+    return *impl_;
+  }
   const Counted<TensorImpl>& handle() const { return impl_; }
 
  private:
+  [[noreturn]] static void throw_empty();
   void check_host(DType wanted) const;
   Counted<TensorImpl> impl_;
 };

@@ -26,14 +26,42 @@ class OwnedFn {
   alignas(16) std::byte constants_[kMaxFunctorBytes];
 };
 
-// x read as `shape`: broadcast axes have stride 0.
-View broadcast_view(const Tensor& x, const Shape& shape) {
-  View view = x.view();
-  if (x.shape() == shape) return view;
-  view.strides = broadcast_strides(x.shape(), x.strides(), shape);
-  view.shape = shape;
-  return view;
-}
+// Operands as a kernel reads them: broadcast to the result's shape by stride 0.
+class OperandViews {
+ public:
+  explicit OperandViews(const Shape& shape) : shape_(shape) {}
+
+  /// Operand k. A large one that lies in another order than `model` is read from a copy in that
+  /// order, which costs a third of reading it across.
+  void set(int k, const Tensor& x, const Tensor* model) {
+    if (model && x.numel() >= kWorthACopy && differs_in_order(x, *model)) {
+      copies_[k] = empty_like(*model, x.dtype());
+      kernels(x).pointwise.copy(x.view(), copies_[k].view());
+      views_[k] = copies_[k].view();
+      return;
+    }
+    View& view = views_[k];
+    view.data = x.data();
+    view.dtype = x.dtype();
+    view.shape = shape_;
+    view.strides =
+        x.shape() == shape_ ? x.strides() : broadcast_strides(x.shape(), x.strides(), shape_);
+  }
+  const View* data() const { return views_; }
+
+ private:
+  static constexpr int64_t kWorthACopy = 1 << 14;
+
+  static bool differs_in_order(const Tensor& x, const Tensor& model) {
+    return x.shape() == model.shape() && !(x.strides() == model.strides()) && x.is_dense() &&
+           !(dense_strides_like(x.shape(), x.strides()) ==
+             dense_strides_like(x.shape(), model.strides()));
+  }
+
+  const Shape& shape_;
+  View views_[kMaxOperands];
+  Tensor copies_[kMaxOperands];
+};
 
 Shape result_shape(const PointwiseFn& fn, const Tensor* x) {
   Shape shape = x[0].shape();
@@ -112,10 +140,11 @@ Grads pointwise_grad2(const OwnedFn& owned, const Tensor& g, const Tensor* x, co
   const Tensor* model = model_of_result(x, fn.arity, shape);
   if (!model) model = &g;
   Grads results(static_cast<size_t>(fn.arity) + 1);  // along g, x[0], ...
-  View views[kMaxOperands], cotangents[kMaxOperands], gradients[kMaxOperands];
+  OperandViews views(shape), cotangents(shape);
+  View gradients[kMaxOperands];
   for (int k = 0; k < fn.arity; ++k) {
-    views[k] = broadcast_view(x[k].defined() ? x[k] : g, shape);
-    if (h[k].defined()) cotangents[k] = broadcast_view(h[k], shape);
+    views.set(k, x[k].defined() ? x[k] : g, model);
+    if (h[k].defined()) cotangents.set(k, h[k], model);
   }
   for (size_t i = 0; i < results.size(); ++i)
     if (wanted[i] && (i == 0 || x[i - 1].defined()))
@@ -123,7 +152,7 @@ Grads pointwise_grad2(const OwnedFn& owned, const Tensor& g, const Tensor* x, co
   for (int k = 0; k < fn.arity; ++k)
     if (const Tensor& gx = results[static_cast<size_t>(k) + 1]; gx.defined())
       gradients[k] = gx.view();
-  kernels(g).pointwise.backward2(fn, g.view(), views, cotangents,
+  kernels(g).pointwise.backward2(fn, g.view(), views.data(), cotangents.data(),
                                  results[0].defined() ? results[0].view() : View{}, gradients);
   Tensors inputs{g};
   inputs.insert(inputs.end(), x, x + fn.arity);
@@ -141,13 +170,13 @@ Grads pointwise_grad(const OwnedFn& owned, const Tensor& g, const Operands& oper
   const Shape& shape = g.shape();
   // What was not kept has no influence: g stands in for it.
   Tensor x[kMaxOperands];
-  View views[kMaxOperands], gradients[kMaxOperands];
-  for (int k = 0; k < arity; ++k) {
-    x[k] = operands.saved[k].get();
-    views[k] = broadcast_view(x[k].defined() ? x[k] : g, shape);
-  }
+  for (int k = 0; k < arity; ++k) x[k] = operands.saved[k].get();
   const Tensor* model = model_of_result(x, arity, shape);
   if (!model) model = &g;
+  OperandViews views(shape), cotangent(shape);
+  cotangent.set(0, g, model);
+  for (int k = 0; k < arity; ++k) views.set(k, x[k].defined() ? x[k] : g, model);
+  View gradients[kMaxOperands];
   Grads results(static_cast<size_t>(arity));
   bool any = false;
   for (int k = 0; k < arity; ++k) {
@@ -157,7 +186,7 @@ Grads pointwise_grad(const OwnedFn& owned, const Tensor& g, const Operands& oper
     any = true;
   }
   if (any) {
-    kernels(g).pointwise.backward(fn, g.view(), views, gradients);
+    kernels(g).pointwise.backward(fn, *cotangent.data(), views.data(), gradients);
     Tensors inputs{g};
     inputs.insert(inputs.end(), x, x + arity);
     if (needs_grad(inputs))
@@ -183,12 +212,12 @@ Tensor detail::pointwise(const PointwiseFn& fn, Tensor* x) {
   const std::span<const Tensor> inputs(x, static_cast<size_t>(fn.arity));
   const bool recorded = !fn.predicate && needs_grad(inputs);
   const Tensor* model = model_of_result(x, fn.arity, shape);
-  View views[kMaxOperands];
-  for (int k = 0; k < fn.arity; ++k) views[k] = broadcast_view(x[k], shape);
+  OperandViews views(shape);
+  for (int k = 0; k < fn.arity; ++k) views.set(k, x[k], model);
   Tensor y;
   if (!recorded) y = take_dying(model, x, fn.arity, dtype);
   if (!y.defined()) y = empty_result(model, shape, dtype, x[0].device());
-  kernels(y).pointwise.forward(fn, views, y.view());
+  kernels(y).pointwise.forward(fn, views.data(), y.view());
   if (!recorded) return y;
   return record_one(
       fn.name, std::move(y), inputs,

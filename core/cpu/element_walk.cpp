@@ -2,12 +2,17 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 
+#include <brume/core/cpu/conversions.h>
+#include <brume/core/cpu/isa.h>
 #include <brume/core/cpu/parallel.h>
 #include <brume/core/cpu/simd.h>
 #include <brume/core/kernels/pointwise_blocks.h>
 
 namespace brume::cpu {
+
+BRUME_ISA_TABLE(ConversionTable, conversion_table)
 
 namespace {
 
@@ -99,8 +104,19 @@ S element(T x) {
     return x != 0;
   else if constexpr (std::is_same_v<S, bf16> || std::is_same_v<S, f16>)
     return S(static_cast<float>(x));
+  else if constexpr (std::is_integral_v<S>)
+    return static_cast<S>(static_cast<int64_t>(x));  // narrow ones wrap around
   else
     return static_cast<S>(x);
+}
+
+template <class S>
+const Conversions* vectors_of() {
+  if constexpr (std::is_same_v<S, bf16>) return &conversion_table().bf16;
+  if constexpr (std::is_same_v<S, f16>) return &conversion_table().f16;
+  if constexpr (std::is_same_v<S, uint8_t>) return &conversion_table().u8;
+  if constexpr (std::is_same_v<S, bool>) return &conversion_table().boolean;
+  return nullptr;
 }
 
 // Rows of a tensor of S from and to contiguous T. `to` may be written up to the next kBlockStep.
@@ -113,6 +129,9 @@ void load_row(const void* from, int64_t stride, int64_t n, T* to) {
     for (int64_t i = 0; i < n; i += V::kLanes) value.store(to + i);
   } else if (stride == 1 && std::is_same_v<S, T>) {
     std::memcpy(to, x, static_cast<size_t>(n) * sizeof(T));
+  } else if (const Conversions* vectors = vectors_of<S>();
+             vectors && stride == 1 && std::is_same_v<T, float>) {
+    vectors->to_f32(from, n, reinterpret_cast<float*>(to));
   } else {
     for (int64_t i = 0; i < n; ++i) to[i] = number<T>(x[i * stride]);
   }
@@ -120,7 +139,11 @@ void load_row(const void* from, int64_t stride, int64_t n, T* to) {
 template <class T, class S>
 void store_row(const T* from, void* to, int64_t stride, int64_t n) {
   S* y = static_cast<S*>(to);
-  for (int64_t i = 0; i < n; ++i) y[i * stride] = element<S>(from[i]);
+  if (const Conversions* vectors = vectors_of<S>();
+      vectors && stride == 1 && std::is_same_v<T, float>)
+    vectors->from_f32(reinterpret_cast<const float*>(from), n, to);
+  else
+    for (int64_t i = 0; i < n; ++i) y[i * stride] = element<S>(from[i]);
 }
 
 template <class T>
@@ -144,12 +167,13 @@ class Operand {
     index_ = index;
     is_output_ = is_output;
     buffer_ = buffer;
-    if (present(view)) {
-      data_ = view->as<std::byte>();
-      dtype_ = view->dtype;
-    } else if (!is_output) {
-      std::fill(buffer_, buffer_ + kBlock, T(0));
-    }
+    data_ = present(view) ? view->as<std::byte>() : nullptr;
+    dtype_ = data_ ? view->dtype : dtype_of<T>;
+    repeated_ = nullptr;
+    repeating_axes_ = walk.rank > 0 ? 1 : 0;
+    while (repeating_axes_ < walk.rank && walk.strides[index][walk.rank - 1 - repeating_axes_] == 0)
+      ++repeating_axes_;
+    if (!data_ && !is_output) std::fill(buffer_, buffer_ + kBlock, T(0));
   }
 
   T* block(const Position& position, int64_t n) {
@@ -160,7 +184,7 @@ class Operand {
     const bool contiguous = walk_->linear[index_] || (in_row && stride == 1);
     if (n >= kBlockStep && dtype_ == dtype_of<T> && contiguous) return reinterpret_cast<T*>(first);
     if (is_output_) return buffer_;
-    if (in_row && stride == 0) {  // the same value again?
+    if (n <= left_of_repetition(position)) {  // the same again?
       if (first == repeated_ && n <= repeats_) return buffer_;
       repeated_ = first;
       repeats_ = n;
@@ -194,30 +218,81 @@ class Operand {
     }
   }
 
+  // Elements ahead in which only the innermost axis moves: blocks there that start at one address
+  // are equal.
+  int64_t left_of_repetition(const Position& position) const {
+    int64_t size = 1, done = 0;
+    for (int i = walk_->rank - 1; i >= walk_->rank - repeating_axes_; --i) {
+      done += position.at[i] * size;
+      size *= walk_->sizes[i];
+    }
+    return size - done;
+  }
   std::byte* at(const Position& position) const {
     return data_ + position.offset(*walk_, index_) * item_size(dtype_);
   }
   const Conversion<T>& conversion() const { return kConversions<T>[static_cast<int>(dtype_)]; }
 
-  const Walk* walk_ = nullptr;
-  int index_ = 0;
-  std::byte* data_ = nullptr;
-  DType dtype_ = dtype_of<T>;
-  bool is_output_ = false;
-  T* buffer_ = nullptr;
-  const std::byte* repeated_ = nullptr;  // whose value fills the buffer, and how often
-  int64_t repeats_ = 0;
+  const Walk* walk_;
+  int index_;
+  std::byte* data_;
+  DType dtype_;
+  bool is_output_;
+  T* buffer_;
+  int repeating_axes_;         // the innermost, and those outside it that do not move
+  const std::byte* repeated_;  // where the buffer's content starts, and how much of it there is
+  int64_t repeats_;
 };
+
+// Elements of whole rows and whole vectors, so that a row which repeats need not be gathered again.
+int64_t block_of_rows(int64_t row) {
+  const int64_t unit = std::lcm(row, kBlockStep);
+  return unit <= kBlock ? kBlock / unit * unit : kBlock;
+}
+
+template <class T>
+bool all_flat(std::span<const View* const> views, const View& order) {
+  for (const View* view : views)
+    if (!present(view) || view->dtype != dtype_of<T> || !(view->strides == order.strides))
+      return false;
+  return is_dense(order.shape, order.strides);
+}
+
+// The usual case: the same element type and the same dense layout everywhere, so that only a tail
+// shorter than kBlockStep must be copied.
+template <class T>
+void walk_flat(std::span<const View* const> views, size_t outputs, int64_t elements,
+               void (*body)(const void*, int64_t, T* const*), const void* context) {
+  parallel_for(elements, kWalkGrain, [&](int64_t begin, int64_t end) {
+    T* p[Walk::kMaxViews];
+    for (size_t k = 0; k < views.size(); ++k) p[k] = views[k]->as<T>() + begin;
+    const int64_t tail = (end - begin) % kBlockStep, whole = end - begin - tail;
+    if (whole > 0) body(context, whole, p);
+    if (tail == 0) return;
+    alignas(64) T buffers[Walk::kMaxViews][kBlockStep];
+    for (size_t k = 0; k < views.size(); ++k) {
+      const T* from = p[k] + whole;
+      p[k] = buffers[k];
+      for (int64_t i = 0; i < kBlockStep; ++i) buffers[k][i] = from[i < tail ? i : 0];
+    }
+    body(context, kBlockStep, p);
+    for (size_t k = views.size() - outputs; k < views.size(); ++k)
+      std::copy(buffers[k], buffers[k] + tail, views[k]->as<T>() + begin + whole);
+  });
+}
 
 }  // namespace
 
 template <class T>
 void walk_blocks(std::span<const View* const> views, int outputs, const View& order,
                  void (*body)(const void*, int64_t, T* const*), const void* context) {
+  if (all_flat<T>(views, order))
+    return walk_flat<T>(views, static_cast<size_t>(outputs), numel(order.shape), body, context);
   const Walk walk(views, order);
   const int count = static_cast<int>(views.size()), inputs = count - outputs;
   const bool long_rows = walk.inner_size() >= kLongRow;
-  parallel_for(walk.count, kWalkGrain, [&](int64_t begin, int64_t end) {
+  const int64_t block = long_rows ? kBlock : block_of_rows(walk.inner_size());
+  parallel_for(walk.count, block * (kWalkGrain / kBlock), [&](int64_t begin, int64_t end) {
     alignas(64) T buffers[Walk::kMaxViews][kBlock];
     Operand<T> operands[Walk::kMaxViews];
     T* p[Walk::kMaxViews];
@@ -225,7 +300,7 @@ void walk_blocks(std::span<const View* const> views, int outputs, const View& or
       operands[k].bind(walk, k, views[static_cast<size_t>(k)], k >= inputs, buffers[k]);
     Position position(walk, begin);
     for (int64_t i = begin; i < end;) {
-      int64_t n = std::min(kBlock, end - i);
+      int64_t n = std::min(block, end - i);
       if (long_rows) n = std::min(n, position.left_in_row(walk));
       if (n > kBlockStep) n -= n % kBlockStep;  // what is left follows as a block of its own
       for (int k = 0; k < count; ++k) p[k] = operands[k].block(position, n);

@@ -423,10 +423,21 @@ BRUME_ELEMENTARY(Acosh, acosh, 1.3, 4)
 BRUME_ELEMENTARY(Atanh, atanh, -0.9, 0.9)
 BRUME_ELEMENTARY(Erf, erf, -3, 3)
 BRUME_ELEMENTARY(Erfinv, erfinv, -0.9, 0.9)
-BRUME_ELEMENTARY(Lgamma, lgamma, 0.3, 3)
 BRUME_ELEMENTARY(Sigmoid, sigmoid, -3, 3)
 #undef BRUME_ELEMENTARY
 
+struct Lgamma {
+  static constexpr const char* name = "lgamma";
+  static constexpr Interval domain{0.3, 3};
+  template <class V>
+  BRUME_HD V operator()(V x) const {
+    return lgamma(x);
+  }
+  template <class V>
+  BRUME_HD auto df(V x) const {
+    return Partials{polygamma<0>(x)};
+  }
+};
 struct Digamma {
   static constexpr const char* name = "digamma";
   static constexpr Interval domain{0.3, 3};
