@@ -289,6 +289,7 @@ void walk_blocks(std::span<const View* const> views, int outputs, const View& or
   if (all_flat<T>(views, order))
     return walk_flat<T>(views, static_cast<size_t>(outputs), numel(order.shape), body, context);
   const Walk walk(views, order);
+  if (walk.count == 0) return;
   const int count = static_cast<int>(views.size()), inputs = count - outputs;
   const bool long_rows = walk.inner_size() >= kLongRow;
   const int64_t block = long_rows ? kBlock : block_of_rows(walk.inner_size());
