@@ -18,8 +18,8 @@ endif()
 # them, copies elsewhere.
 set(BRUME_INCLUDE_DIR ${PROJECT_BINARY_DIR}/include)
 file(MAKE_DIRECTORY ${BRUME_INCLUDE_DIR}/brume)
-foreach(folder core autograd nn diffusion cuda)
-  file(CREATE_LINK ${PROJECT_SOURCE_DIR}/${folder} ${BRUME_INCLUDE_DIR}/brume/${folder}
+foreach(entry brume.h core autograd nn diffusion cuda)
+  file(CREATE_LINK ${PROJECT_SOURCE_DIR}/${entry} ${BRUME_INCLUDE_DIR}/brume/${entry}
        COPY_ON_ERROR SYMBOLIC)
 endforeach()
 

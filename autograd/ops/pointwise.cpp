@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include <brume/autograd/ops/pointwise_call.h>
 #include <brume/autograd/ops/shape.h>
 
 namespace brume {

@@ -3,7 +3,7 @@
 #include <cstring>
 
 #include <brume/autograd/node.h>
-#include <brume/autograd/ops/pointwise.h>
+#include <brume/autograd/ops/pointwise_call.h>
 #include <brume/core/backend.h>
 
 namespace brume {

@@ -111,9 +111,28 @@ TEST_CASE("the JSON header stays in a dozen source files and out of every header
   CHECK(users <= 12);
 }
 
+TEST_CASE("the umbrella header reaches neither JSON nor the vector types") {
+  std::set<std::string> reached;
+  std::vector<std::string> open = {"brume/brume.h"};
+  while (!open.empty()) {
+    const std::string include = open.back();
+    open.pop_back();
+    if (!reached.insert(include).second || !include.starts_with("brume/")) continue;
+    for (const auto& next : includes(read(kRoot / include.substr(std::string("brume/").size()))))
+      open.push_back(next);
+  }
+  CHECK(reached.contains("brume/core/tensor.h"));
+  for (const auto& include : reached) {
+    CAPTURE(include);
+    CHECK_FALSE(include.starts_with("nlohmann/"));
+    CHECK(include != "brume/core/cpu/simd.h");
+    CHECK(include != "immintrin.h");
+  }
+}
+
 TEST_CASE("only core/io/fs touches the file system") {
-  const std::set<std::string> doors = {"cstdio", "fstream", "filesystem", "fcntl.h", "sys/stat.h",
-                                       "stdio.h"};
+  const std::set<std::string> doors = {"cstdio",  "fstream",    "filesystem",
+                                       "fcntl.h", "sys/stat.h", "stdio.h"};
   for (const char* component : {"core", "autograd", "nn", "diffusion"})
     if (fs::exists(kRoot / component))
       for (const auto& path : sources(component)) {

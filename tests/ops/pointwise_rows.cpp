@@ -5,7 +5,7 @@
 
 #include <utility>
 
-#include <brume/core/math/pointwise_list.h>
+#include <brume/autograd/ops/pointwise_call.h>
 
 #include "tests/ops/op_row.h"
 
