@@ -6,12 +6,11 @@
 #include <vector>
 
 #include <CLI/CLI.hpp>
-#include <nlohmann/json.hpp>
 
 #include <brume/core/io/atomic_file.h>
-#include <brume/core/json.h>
 
 #include "tests/conformance/runner.h"
+#include "tests/conformance/value.h"
 
 namespace {
 
@@ -37,24 +36,22 @@ void count(Counts& counts, const Outcome& outcome) {
   }
 }
 
-Json to_json(const Outcome& o) {
-  constexpr const char* names[] = {"passed", "failed", "skipped"};
-  return {{"name", o.name},
-          {"target", o.target},
-          {"verdict", names[static_cast<int>(o.verdict)]},
-          {"ratio", std::isfinite(o.ratio) ? Json(o.ratio) : Json()},
-          {"key", o.key},
-          {"text", o.text},
-          {"seconds", o.seconds}};
-}
-
-Json to_json(const Counts& counts, const std::vector<Outcome>& outcomes) {
-  Json cases = Json::array();
-  for (const Outcome& outcome : outcomes) cases.push_back(to_json(outcome));
-  return {{"passed", counts.passed},
-          {"failed", counts.failed},
-          {"skipped", counts.skipped},
-          {"cases", std::move(cases)}};
+std::string json_text(const Counts& counts, const std::vector<Outcome>& outcomes) {
+  using conformance::Value;
+  const std::string names[] = {"passed", "failed", "skipped"};
+  conformance::List cases;
+  for (const Outcome& o : outcomes)
+    cases.push_back(conformance::Map{{"name", o.name},
+                                     {"target", o.target},
+                                     {"verdict", names[static_cast<int>(o.verdict)]},
+                                     {"ratio", std::isfinite(o.ratio) ? Value(o.ratio) : Value()},
+                                     {"key", o.key},
+                                     {"text", o.text},
+                                     {"seconds", o.seconds}});
+  return to_json(conformance::Map{{"passed", counts.passed},
+                                  {"failed", counts.failed},
+                                  {"skipped", counts.skipped},
+                                  {"cases", std::move(cases)}});
 }
 
 int run(int argc, char** argv) {
@@ -82,7 +79,7 @@ int run(int argc, char** argv) {
       });
   std::printf("%ld passed, %ld failed, %ld skipped\n", static_cast<long>(counts.passed),
               static_cast<long>(counts.failed), static_cast<long>(counts.skipped));
-  if (!json.empty()) io::write_file(json, dump_json(to_json(counts, outcomes), 2));
+  if (!json.empty()) io::write_file(json, json_text(counts, outcomes));
   return counts.failed == 0 ? 0 : 1;
 }
 

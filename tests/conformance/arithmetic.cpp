@@ -201,9 +201,7 @@ Value choose(Arguments& a) {
 // The logical value of any dtype.
 Tensor truth(const Tensor& x) { return x.dtype() == DType::boolean ? x : ne(x, 0.0); }
 
-}  // namespace
-
-void add_arithmetic(Functions& t) {
+void add_operations(Functions& t) {
   t["torch.add"] = plus;
   t["torch.sub"] = minus;
   t["torch.rsub"] = reversed_subtract;
@@ -250,7 +248,9 @@ void add_arithmetic(Functions& t) {
   };
   t["torch.lerp"] = weighted_mean;
   t["torch.where"] = choose;
+}
 
+void add_comparisons(Functions& t) {
   t["torch.eq"] = [](Arguments& a) -> Value {
     return binary(a, [](const auto& x, const auto& y) -> decltype(eq(x, y)) { return eq(x, y); });
   };
@@ -281,7 +281,9 @@ void add_arithmetic(Functions& t) {
   t["torch.logical_not"] = [](Arguments& a) -> Value {
     return logical_not(truth(a.tensor("input")));
   };
+}
 
+void add_complex_parts(Functions& t) {
   t["torch.real"] = [](Arguments& a) -> Value { return real(a.array("input")); };
   t["torch.imag"] = [](Arguments& a) -> Value { return imaginary(a.array("input")); };
   t["torch.conj_physical"] = [](Arguments& a) -> Value {
@@ -299,6 +301,14 @@ void add_arithmetic(Functions& t) {
     const Array& x = a.array("input");
     return atan2(imaginary(x), real(x));
   };
+}
+
+}  // namespace
+
+void add_arithmetic(Functions& table) {
+  add_operations(table);
+  add_comparisons(table);
+  add_complex_parts(table);
 }
 
 }  // namespace brume::conformance

@@ -130,7 +130,7 @@ const Methods kScheduler = {{"sigma", of_time<&Scheduler::sigma>},
 
 template <class S>
 Value make_scheduler(Arguments& a) {
-  auto config = nn::config_from_json<typename S::Config>(arguments_json(a.take_rest()), a.target());
+  auto config = nn::config_from_json<typename S::Config>(to_json(a.take_rest()), a.target());
   return Object{SchedulerRef(std::make_shared<S>(std::move(config))), a.target(), &kScheduler};
 }
 

@@ -82,7 +82,7 @@ bool is_module(const std::string& class_name) { return calls().count(class_name)
 Value make_module(const std::string& class_name, Map arguments) {
   register_modules();
   const nn::Construction unwritten(nn::Construction::Mode::allocate);
-  return Object{nn::construct(class_name, arguments_json(Value(std::move(arguments)))), class_name,
+  return Object{nn::construct(class_name, to_json(Value(std::move(arguments)))), class_name,
                 &calls().at(class_name)};
 }
 

@@ -139,7 +139,7 @@ void append_json(std::string& out, const Value& value) {
     size_t next = 0;
     append_nested(out, array->tensor.to_vector<double>(), array->tensor.shape(), 0, next);
   } else {
-    throw Error(cat("constructor argument: ", describe(value), " cannot be written as JSON"));
+    throw Error(cat("to_json: ", describe(value), " cannot be written as JSON"));
   }
 }
 
@@ -203,7 +203,7 @@ Value parse(std::string_view text, std::string_view who) {
   return builder.take();
 }
 
-std::string arguments_json(const Value& value) {
+std::string to_json(const Value& value) {
   std::string out;
   append_json(out, value);
   return out;

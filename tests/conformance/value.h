@@ -102,8 +102,8 @@ std::string describe(const Value& value);
 /// JSON text, in which {"float": "inf"} is a number. @throws FormatError if it is not JSON
 Value parse(std::string_view text, std::string_view who);
 
-/// The JSON text of constructor arguments as the library's configs read them: tensors become lists
-/// of numbers, {"activation": "silu"} and {"enum": "Kind.MEMBER"} the bare name.
-std::string arguments_json(const Value& value);
+/// JSON text that the library's configs read: tensors become lists of numbers, {"activation":
+/// "silu"} and {"enum": "Kind.MEMBER"} the bare name, infinities {"float": "inf"}.
+std::string to_json(const Value& value);
 
 }  // namespace brume::conformance
