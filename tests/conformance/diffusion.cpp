@@ -192,7 +192,7 @@ diffusion::Solver solver(Arguments& a) {
   const std::string name = a.text("solver", "heun");
   Arguments inner(cat("solver ", name),
                   a.has("solver_options") ? a.at("solver_options").map("solver_options") : Map());
-  const auto made = [&]() -> diffusion::Solver {
+  diffusion::Solver made = [&]() -> diffusion::Solver {
     if (name == "euler") return euler(inner);
     if (name == "heun") return heun(inner);
     if (name == "edm_stochastic_euler") return stochastic_euler(inner);

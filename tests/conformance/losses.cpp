@@ -134,7 +134,7 @@ Value cross_entropies(Arguments& a) {
   const double smoothing = a.number("label_smoothing", 0);
   const bool plain = x.rank() == 2 && !a.has("weight") && !a.has("ignore_index") &&
                      smoothing == 0 && !is_floating(target.dtype());
-  if (plain && !any(lt(target, 0.0)).item()) return cross_entropy(x, target, reduction(a));
+  if (plain && any(lt(target, 0.0)).item() == 0) return cross_entropy(x, target, reduction(a));
   const Classes logits = classes(x);
   const Classes logp{log_softmax(logits.x), logits.unreduced};
   if (!is_floating(target.dtype())) return of_targets(a, logp, target, smoothing);

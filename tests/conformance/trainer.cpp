@@ -56,6 +56,11 @@ struct Group {
   Map arguments;  // the optimizer's, overridden by the group's own
 };
 
+void set(Map& map, const std::string& name, const Value& value) {
+  std::erase_if(map, [&](const auto& member) { return member.first == name; });
+  map.emplace_back(name, value);
+}
+
 // A group names its parameters by index; without groups all are in one.
 std::vector<Group> groups(const Value& optimizer, const nn::NamedTensors& parameters) {
   const Map common = optimizer.at("args").map("args");
@@ -74,8 +79,7 @@ std::vector<Group> groups(const Value& optimizer, const nn::NamedTensors& parame
         for (const int64_t i : value.integers("params"))
           group.parameters.push_back(parameters.at(static_cast<size_t>(i)));
       } else if (name != "args") {
-        std::erase_if(group.arguments, [&](const auto& other) { return other.first == name; });
-        group.arguments.emplace_back(name, value);
+        set(group.arguments, name, value);
       }
     }
     out.push_back(std::move(group));
