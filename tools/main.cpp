@@ -1,4 +1,4 @@
-// The program brume: train, sample, evaluate, info.
+// The program brume: train, sample, evaluate, info, selftest.
 
 #include <cstdio>
 
@@ -10,6 +10,7 @@
 #include "evaluate.h"
 #include "info.h"
 #include "sample.h"
+#include "selftest.h"
 #include "train.h"
 
 namespace {
@@ -80,6 +81,14 @@ int run(int argc, char** argv) {
   info_command->add_option("file", info_path)->required();
   info_command->add_flag("--json", info_json, "as JSON");
 
+  std::string device = "cpu";
+  bool coverage = false;
+  auto* selftest_command = app.add_subcommand("selftest", "prove every operation on this machine");
+  selftest_command->add_option("--device", device, "cpu or cuda")
+      ->check(CLI::IsMember({"cpu", "cuda"}))
+      ->capture_default_str();
+  selftest_command->add_flag("--coverage", coverage, "list what is proven instead");
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -95,6 +104,7 @@ int run(int argc, char** argv) {
     return tools::sample(sample);
   }
   if (evaluate_command->parsed()) return tools::evaluate(evaluate);
+  if (selftest_command->parsed()) return tools::selftest(device == "cuda", coverage);
   return tools::info(info_path, info_json);
 }
 

@@ -1,0 +1,50 @@
+#include "selftest.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include <brume/core/backend.h>
+
+#include "tests/ops/checks.h"
+
+namespace brume::tools {
+namespace {
+
+int list_coverage(const op_table::Rows& rows) {
+  size_t width = 0;
+  for (const auto& row : rows) width = std::max(width, row.name.size());
+  int with_gradient = 0;
+  for (const auto& row : rows) {
+    const bool gradient = std::any_of(row.operands.begin(), row.operands.end(), [](const auto& o) {
+      using Kind = op_table::Operand::Kind;
+      return o.gradient && o.kind != Kind::integers && o.kind != Kind::booleans;
+    });
+    with_gradient += gradient ? 1 : 0;
+    std::printf("%-*s  %s%s\n", static_cast<int>(width), row.name.c_str(),
+                gradient ? "gradient" : "no gradient to check",
+                row.flags.second_order ? ", second order" : "");
+  }
+  std::printf("%zu rows, %d with a gradient check\n", rows.size(), with_gradient);
+  return 0;
+}
+
+}  // namespace
+
+int selftest(bool cuda, bool coverage) {
+  const op_table::Rows rows = op_table::all_rows();
+  if (coverage) return list_coverage(rows);
+  const Device device{cuda ? DeviceType::cuda : DeviceType::cpu, 0};
+  (void)backend(device.type);  // says why if there is none
+  int failed = 0;
+  for (const auto& row : rows) {
+    const auto failures = op_table::check_row(row, device);
+    failed += failures.empty() ? 0 : 1;
+    for (const auto& f : failures)
+      std::printf("FAILED  %s, %s: %s\n", f.row.c_str(), f.check.c_str(), f.text.c_str());
+  }
+  std::printf("%zu rows on the %s: %zu passed, %d failed\n", rows.size(), name(device.type),
+              rows.size() - static_cast<size_t>(failed), failed);
+  return failed == 0 ? 0 : 1;
+}
+
+}  // namespace brume::tools
