@@ -61,10 +61,11 @@ int64_t panel_size(int64_t k, int64_t n) {
 // x as the right operand, [rows, width] or transposed.
 template <class T>
 const T* pack_panels(const HeadView<T>& x, bool transposed, T* out) {
+  const int64_t columns = gemm_isa<T>().columns;
   if (transposed)
-    gemm_isa<T>().pack_panels(x.width, x.rows, x.data, x.column, x.row, out);
+    gemm_isa<T>().pack_panels(x.width, x.rows, x.data, x.column, x.row, out, x.width * columns);
   else
-    gemm_isa<T>().pack_panels(x.rows, x.width, x.data, x.row, x.column, out);
+    gemm_isa<T>().pack_panels(x.rows, x.width, x.data, x.row, x.column, out, x.rows * columns);
   return out;
 }
 
@@ -291,8 +292,8 @@ struct BackwardJob {
                        y = rows_of(scratch, HeadView<T>(o, head), query, rows);
     T* q_panels = scratch.take<T>(panel_size<T>(rows, p.width));
     T* g_panels = scratch.take<T>(panel_size<T>(rows, p.value_width));
-    gemm_isa<T>().pack_panels(rows, p.width, q.data, q.row, 1, q_panels);
-    gemm_isa<T>().pack_panels(rows, p.value_width, g.data, g.row, 1, g_panels);
+    gemm_isa<T>().pack_panels(rows, p.width, q.data, q.row, 1, q_panels, rows * panel);
+    gemm_isa<T>().pack_panels(rows, p.value_width, g.data, g.row, 1, g_panels, rows * panel);
     T *scores = scratch.take<T>(rows * row), *gp = scratch.take<T>(rows * row),
       *bias = scratch.take<T>(rows * row), *gq = scratch.take<T>(rows * p.width);
     T mean_gp[kQueryBlock], scale[kQueryBlock];

@@ -160,7 +160,7 @@ const T* pack_filter(const Correlation<T>& c, int64_t panels, Scratch& scratch) 
           isa.pack_panels(
               c.from, std::min(isa.columns, c.to - j),
               w + d.entry * c.w_space[0] + h.entry * c.w_space[1] + x.entry * c.w_space[2],
-              c.w_from, c.w_to, to);
+              c.w_from, c.w_to, to, 0);
           to += block;
         }
   });

@@ -124,7 +124,7 @@ void direct_weight_gradient(const ConvShape& s, const Image<const T>& x, const I
         const Row r = row_at(s, index);
         gemm_isa<T>().pack_panels(s.out[2], std::min(columns, s.co - j),
                                   gy.at(r.sample, r.depth, r.row, 0) + group * s.co + j,
-                                  gy.space[2], 1, panel + (index - begin) * s.out[2] * columns);
+                                  gy.space[2], 1, panel + (index - begin) * s.out[2] * columns, 0);
       }
       add_block(s, x, group, begin, end, panel, columns, sums);
     }

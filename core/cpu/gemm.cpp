@@ -20,7 +20,7 @@ namespace {
 
 // Products below this many multiply-adds stay on one thread: a fork and join costs about 1 us.
 constexpr int64_t kWorthForking = int64_t{1} << 18;
-// Elements of b that are packed once for all threads; beyond, each chunk packs its own block.
+// Elements of b that are packed at once for all threads: a longer K goes in stretches.
 constexpr int64_t kSharedPanels = int64_t{1} << 21;
 
 // How c is cut into chunks of work. Bits do not depend on it.
@@ -37,10 +37,10 @@ Cut cut(const Gemm<T>& g) {
   const auto& isa = gemm_isa<T>();
   constexpr int64_t kTiles = 6, kColumns = 512, kChunks = 16;
   Cut c{isa.rows * kTiles, kColumns, 0, 0};
-  if (g.k * g.n > kSharedPanels) c.rows *= 4;  // packing its own b must pay
   const auto count = [&] {
     c.rows = std::min(c.rows, std::max<int64_t>(g.m, 1));
     c.row_chunks = ceil_div(g.m, c.rows);
+    c.rows = ceil_div(g.m, c.row_chunks);
     c.column_chunks = ceil_div(g.n, c.columns);
     return g.batch * c.count();
   };
@@ -57,134 +57,181 @@ Cut cut(const Gemm<T>& g) {
   return c;
 }
 
-// The block [i0, i0 + m) x [k0, k0 + k) of a, as a Product reads it: in place where rows are short
-// strides apart, else packed, so that no two rows share a cache set.
-template <class T>
-void place_a(const Gemm<T>& g, const T* a, int64_t m, int64_t k, Product<T>& p, Scratch& scratch) {
-  constexpr int64_t kFewColumns = 128, kShortRow = 2048 / sizeof(T);
-  const int64_t row = g.a.row, column = g.a.column;
-  const bool direct = g.n <= kFewColumns || m <= gemm_isa<T>().rows;
-  if (column == 1) {
-    p.a_k = 1;
-    p.a = a;
-    p.a_row = row;
-    if (direct) return;
-    p.a_row = k + 64 / static_cast<int64_t>(sizeof(T));
-    T* packed = scratch.take<T>(m * p.a_row);
-    gemm_isa<T>().pack(m, k, a, row, 1, packed, p.a_row);
-    p.a = packed;
-  } else {
-    p.a_row = 1;
-    p.a = a;
-    p.a_k = column;
-    if (row == 1 && direct && column <= kShortRow) return;
-    p.a_k = m;
-    T* packed = scratch.take<T>(m * k);
-    gemm_isa<T>().pack(k, m, a, column, row, packed, m);
-    p.a = packed;
-  }
-}
-
 template <class T>
 int64_t panel_columns(int64_t n) {
   return ceil_div(n, gemm_isa<T>().columns) * gemm_isa<T>().columns;
 }
 
-// Rows [i0, i0 + m) and columns [j0, j0 + n) of one matrix c, all of K. `panels`: b packed per
-// block of K, or null.
+// Rows of K closer than this are read in place at full speed; farther, they cost page look-ups and
+// fall into the same cache sets.
 template <class T>
-void run_chunk(const Gemm<T>& g, int64_t z, int64_t i0, int64_t m, int64_t j0, int64_t n,
-               const T* panels) {
+constexpr int64_t kShortRow = 2048 / sizeof(T);
+
+// A block of a [m, k] as a Product reads it: in place or packed row by row.
+template <class T>
+void place_a(const Gemm<T>& g, const T* a, int64_t m, int64_t k, Product<T>& p, Scratch& scratch) {
+  constexpr int64_t kFewColumns = 128;
+  const int64_t row = g.a.row, column = g.a.column;
+  p.a = a;
+  p.a_row = row;
+  p.a_k = column;
+  if (row == 1 && column <= kShortRow<T>) return;
+  if (column == 1 && (g.n <= kFewColumns || m <= gemm_isa<T>().rows)) return;
+  p.a_row = k + 64 / static_cast<int64_t>(sizeof(T));
+  p.a_k = 1;
+  T* packed = scratch.take<T>(m * p.a_row);
+  gemm_isa<T>().pack(m, k, a, row, column, packed, p.a_row);
+  p.a = packed;
+}
+
+// A block of b [k, n]: in place or packed into panels.
+template <class T>
+void place_b(const Gemm<T>& g, const T* b, int64_t k, int64_t n, Product<T>& p, Scratch& scratch) {
   const auto& isa = gemm_isa<T>();
-  const T* a = g.a.at(i0, 0) + z * g.a_batch;
-  const T* b = g.b.at(0, j0) + z * g.b_batch;
+  if (g.b.column == 1 && g.b.row <= kShortRow<T> && n % (isa.columns / 2) == 0) {
+    p.b = b;
+    p.b_k = g.b.row;
+    p.b_panel = isa.columns;
+    return;
+  }
+  p.b_k = isa.columns;
+  p.b_panel = k * isa.columns;
+  T* packed = scratch.take<T>(k * panel_columns<T>(n));
+  isa.pack_panels(k, n, b, g.b.row, g.b.column, packed, p.b_panel);
+  p.b = packed;
+}
+
+// What one thread multiplies at a time: rows, columns and a stretch of K of matrix z.
+struct Block {
+  int64_t z, i, m, j, n, k, length;
+};
+
+template <class T>
+Ahead<T> ahead(const T* x, const Matrix<T>& matrix, int64_t rows, int64_t columns) {
+  if (matrix.column == 1) return {x, rows, columns, matrix.row};
+  if (matrix.row == 1) return {x, columns, rows, matrix.column};
+  return {};
+}
+
+// c (+)= a b over a block within one block of K. `panels`: b packed for it; null: packs its own.
+// `next`: what this thread will probably want afterwards, or null.
+template <class T>
+void run_block(const Gemm<T>& g, const Block& at, const T* panels, const Block* next, T* c,
+               int64_t c_row, bool accumulate, const Epilogue<T>* epilogue) {
+  const auto& isa = gemm_isa<T>();
+  const auto a = [&](const Block& x) { return g.a.at(x.i, x.k) + x.z * g.a_batch; };
+  const auto b = [&](const Block& x) { return g.b.at(x.k, x.j) + x.z * g.b_batch; };
+  Scratch scratch;
   Product<T> p{};
-  p.m = m;
-  p.n = n;
+  p.m = at.m;
+  p.n = at.n;
   p.segments = 1;
-  p.c = g.c + z * g.c_batch + i0 * g.c_row + j0;
-  p.c_row = g.c_row;
-  Epilogue<T> last = g.epilogue;
-  if (last.bias) last.bias += j0;
-  if (last.residual) last.residual += z * g.residual_batch + i0 * last.residual_row + j0;
-  const bool plain = !last.bias && !last.residual && last.scale == T(1);
-  const int64_t block = k_block(g.k);
-  for (int64_t k0 = 0; k0 < g.k; k0 += block) {
-    const int64_t k = std::min(block, g.k - k0);
-    Scratch scratch;
-    p.length = k;
-    place_a(g, a + k0 * g.a.column, m, k, p, scratch);
+  p.length = at.length;
+  place_a(g, a(at), at.m, at.length, p, scratch);
+  if (panels) {
+    p.b = panels;
     p.b_k = isa.columns;
-    p.b_panel = k * isa.columns;
-    if (panels) {
-      p.b = panels + k0 * panel_columns<T>(g.n) + j0 * k;
-    } else {
-      T* packed = scratch.take<T>(k * panel_columns<T>(n));
-      isa.pack_panels(k, n, b + k0 * g.b.row, g.b.row, g.b.column, packed);
-      p.b = packed;
-    }
-    p.accumulate = k0 > 0;
-    p.epilogue = k0 + k == g.k && !plain ? &last : nullptr;
-    isa.multiply(p);
+    p.b_panel = at.length * isa.columns;
+  } else {
+    place_b(g, b(at), at.length, at.n, p, scratch);
+  }
+  p.c = c;
+  p.c_row = c_row;
+  p.accumulate = accumulate;
+  p.epilogue = epilogue;
+  if (next) {
+    p.ahead[0] = ahead(a(*next), g.a, next->m, next->length);
+    if (!panels) p.ahead[1] = ahead(b(*next), g.b, next->length, next->n);
+  }
+  isa.multiply(p);
+}
+
+// All blocks of K within a block. `panels`: b packed for its stretch of K, all columns; or null.
+template <class T>
+void run_chunk(const Gemm<T>& g, const Block& at, const T* panels, const Block* next) {
+  Epilogue<T> last = g.epilogue;
+  if (last.bias) last.bias += at.j;
+  if (last.residual) last.residual += at.z * g.residual_batch + at.i * last.residual_row + at.j;
+  const bool plain = !last.bias && !last.residual && last.scale == T(1);
+  const int64_t block = k_block(g.k), end = at.k + at.length;
+  Block now = at;
+  for (; now.k < end; now.k += block) {
+    now.length = std::min(block, end - now.k);
+    Block then = now;
+    then.k += block;
+    then.length = std::min(block, end - then.k);
+    const T* packed =
+        panels ? panels + (now.k - at.k) * panel_columns<T>(g.n) + at.j * now.length : nullptr;
+    run_block(g, now, packed, then.k < end ? &then : next,
+              g.c + at.z * g.c_batch + at.i * g.c_row + at.j, g.c_row, now.k > 0,
+              now.k + now.length == g.k && !plain ? &last : nullptr);
   }
 }
 
-// All of b, packed per block of K, panels of a block one after the other.
+// b's panels for a stretch of K.
 template <class T>
-const T* pack_shared(const Gemm<T>& g, const T* b, Scratch& scratch) {
+const T* pack_stretch(const Gemm<T>& g, const T* b, int64_t begin, int64_t end, Scratch& scratch) {
   const auto& isa = gemm_isa<T>();
   const int64_t columns = panel_columns<T>(g.n), block = k_block(g.k);
-  T* out = scratch.take<T>(g.k * columns);
-  const int64_t blocks = ceil_div(g.k, block), panels = columns / isa.columns;
-  parallel_for(blocks * panels, 8, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t k0 = i / panels * block, k = std::min(block, g.k - k0);
-      const int64_t j = i % panels * isa.columns;
-      isa.pack_panels(k, std::min(isa.columns, g.n - j), b + k0 * g.b.row + j * g.b.column, g.b.row,
-                      g.b.column, out + k0 * columns + j * k);
-    }
+  T* out = scratch.take<T>((end - begin) * columns);
+  constexpr int64_t kPieceRows = 48;
+  const int64_t block_pieces = ceil_div(block, kPieceRows);
+  parallel_chunks(ceil_div(end - begin, block) * block_pieces, [&](int64_t piece) {
+    const int64_t k0 = begin + piece / block_pieces * block, k = std::min(block, end - k0);
+    const int64_t row = piece % block_pieces * kPieceRows;
+    if (row >= k) return;
+    isa.pack_panels(std::min(kPieceRows, k - row), g.n, b + (k0 + row) * g.b.row, g.b.row,
+                    g.b.column, out + (k0 - begin) * columns + row * isa.columns, k * isa.columns);
   });
   return out;
 }
 
 // Long K, small c: every block of K into a c of its own, then added in the same order as without.
 template <class T>
-void run_split(const Gemm<T>& g) {
-  const int64_t block = k_block(g.k), blocks = ceil_div(g.k, block);
+void run_split(const Gemm<T>& g, int64_t z) {
+  constexpr int64_t kPieces = 32;
+  const int64_t length = k_block(g.k), blocks = ceil_div(g.k, length), size = g.m * g.n;
+  const int64_t row_pieces = std::min(ceil_div(kPieces, blocks), ceil_div(g.m, gemm_isa<T>().rows));
+  const int64_t rows = ceil_div(g.m, row_pieces), grain = ceil_div(blocks, kPieces);
   Scratch scratch;
-  T* sums = scratch.take<T>(blocks * g.m * g.n);
-  for (int64_t z = 0; z < g.batch; ++z) {
-    parallel_for(blocks, 4, [&](int64_t begin, int64_t end) {
-      for (int64_t q = begin; q < end; ++q) {
-        Gemm<T> part = g;
-        part.k = std::min(block, g.k - q * block);
-        part.a.data = g.a.at(0, q * block);
-        part.b.data = g.b.at(q * block, 0);
-        part.c = sums + q * g.m * g.n - z * g.c_batch;
-        part.c_row = g.n;
-        part.epilogue = {nullptr, nullptr, 0, T(1)};
-        run_chunk(part, z, 0, g.m, 0, g.n, static_cast<const T*>(nullptr));
+  T* sums = scratch.take<T>(blocks * size);
+  const auto block = [&](int64_t index, int64_t piece) {
+    const int64_t i = std::min(piece * rows, g.m);
+    return Block{z,
+                 i,
+                 std::min(rows, g.m - i),
+                 0,
+                 g.n,
+                 index * length,
+                 std::min(length, g.k - index * length)};
+  };
+  parallel_chunks(ceil_div(blocks, grain) * row_pieces, [&](int64_t index) {
+    const int64_t first = index / row_pieces * grain, piece = index % row_pieces;
+    for (int64_t q = first; q < std::min(first + grain, blocks); ++q) {
+      const Block at = block(q, piece);
+      if (at.m == 0) return;
+      const Block then = block(std::min(q + 1, blocks - 1), piece);
+      run_block<T>(g, at, nullptr, &then, sums + q * size + at.i * g.n, g.n, false, nullptr);
+    }
+  });
+  const Epilogue<T>& e = g.epilogue;
+  parallel_for(g.m, ceil_div(16384, blocks * g.n), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      T* c = g.c + z * g.c_batch + i * g.c_row;
+      std::copy_n(sums + i * g.n, g.n, c);
+      for (int64_t q = 1; q < blocks; ++q) {
+        const T* s = sums + q * size + i * g.n;
+        for (int64_t j = 0; j < g.n; ++j) c[j] += s[j];
       }
-    });
-    const Epilogue<T>& e = g.epilogue;
-    parallel_for(g.m, ceil_div(16384, blocks * g.n), [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        T* c = g.c + z * g.c_batch + i * g.c_row;
-        std::copy_n(sums + i * g.n, g.n, c);
-        for (int64_t q = 1; q < blocks; ++q) {
-          const T* s = sums + q * g.m * g.n + i * g.n;
-          for (int64_t j = 0; j < g.n; ++j) c[j] += s[j];
-        }
-        const T* residual =
-            e.residual ? e.residual + z * g.residual_batch + i * e.residual_row : nullptr;
-        for (int64_t j = 0; j < g.n; ++j) {
-          if (e.bias) c[j] += e.bias[j];
-          if (residual) c[j] += residual[j];
-          c[j] *= e.scale;
-        }
+      const T* residual =
+          e.residual ? e.residual + z * g.residual_batch + i * e.residual_row : nullptr;
+      for (int64_t j = 0; j < g.n; ++j) {
+        if (e.bias) c[j] += e.bias[j];
+        if (residual) c[j] += residual[j];
+        c[j] *= e.scale;
       }
-    });
-  }
+    }
+  });
 }
 
 template <class T>
@@ -206,35 +253,46 @@ template <class T>
 void run(const Gemm<T>& g) {
   if (g.batch == 0 || g.m == 0 || g.n == 0) return;
   if (g.k == 0) return run_empty_sum(g);
-  constexpr int64_t kFewChunks = 8, kManyBlocks = 8;
-  const Cut c = cut(g);
+  // A long K over a small c: rows of a and b are then read once, in order.
+  constexpr int64_t kSmallC = 256 * 256, kManyBlocks = 4;
   const bool forks = g.batch * g.m * g.n * g.k >= kWorthForking;
   const int64_t blocks = ceil_div(g.k, k_block(g.k));
-  if (forks && g.batch * c.count() < kFewChunks && blocks >= kManyBlocks &&
-      blocks * g.m * g.n <= kSharedPanels)
-    return run_split(g);
+  if (forks && g.m * g.n <= kSmallC && blocks >= kManyBlocks &&
+      blocks * g.m * g.n <= kSharedPanels) {
+    for (int64_t z = 0; z < g.batch; ++z) run_split(g, z);
+    return;
+  }
 
-  const auto chunk = [&](int64_t z, int64_t index, const T* panels) {
+  const Cut c = cut(g);
+  const auto block = [&](int64_t z, int64_t index, int64_t k, int64_t length) {
     const int64_t i = index / c.column_chunks * c.rows, j = index % c.column_chunks * c.columns;
-    run_chunk(g, z, i, std::min(c.rows, g.m - i), j, std::min(c.columns, g.n - j), panels);
+    return Block{z, i, std::min(c.rows, g.m - i), j, std::min(c.columns, g.n - j), k, length};
   };
-  if (c.row_chunks > 1 && g.k * g.n <= kSharedPanels) {
-    const bool same_b = g.b_batch == 0;
-    for (int64_t z = 0; z < g.batch; ++z) {
-      Scratch scratch;
-      const T* panels = pack_shared(g, g.b.data + z * g.b_batch, scratch);
-      const int64_t matrices = same_b ? g.batch : 1;
-      parallel_chunks(matrices * c.count(),
-                      [&](int64_t i) { chunk(z + i / c.count(), i % c.count(), panels); });
-      if (same_b) break;
-    }
+  if (c.row_chunks > 1) {
+    const int64_t one = k_block(g.k), columns = panel_columns<T>(g.n);
+    const int64_t stretch = std::max<int64_t>(kSharedPanels / columns / one, 1) * one;
+    const int64_t together = g.b_batch == 0 ? g.batch : 1;  // matrices that share b
+    for (int64_t z = 0; z < g.batch; z += together)
+      for (int64_t k = 0; k < g.k; k += stretch) {
+        const int64_t length = std::min(stretch, g.k - k);
+        Scratch scratch;
+        const T* panels = pack_stretch(g, g.b.data + z * g.b_batch, k, k + length, scratch);
+        parallel_chunks(together * c.count(), [&](int64_t i) {
+          const int64_t index = i % c.count(), later = index + num_threads();
+          const Block at = block(z + i / c.count(), index, k, length);
+          Block then = block(at.z, later, k, std::min(one, length));
+          const bool moves = later < c.count() && then.i != at.i;
+          run_chunk(g, at, panels, moves ? &then : nullptr);
+        });
+      }
     return;
   }
   // Small matrices go several to a piece of work.
   const int64_t work = std::min(c.rows, g.m) * std::min(c.columns, g.n) * g.k;
   const int64_t grain = std::max<int64_t>(kWorthForking / std::max<int64_t>(work, 1), 1);
   parallel_for(g.batch * c.count(), grain, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) chunk(i / c.count(), i % c.count(), nullptr);
+    for (int64_t i = begin; i < end; ++i)
+      run_chunk<T>(g, block(i / c.count(), i % c.count(), 0, g.k), nullptr, nullptr);
   });
 }
 template void run(const Gemm<float>&);

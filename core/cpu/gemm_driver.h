@@ -21,6 +21,13 @@ struct Epilogue {
   T scale;
 };
 
+/// Memory that a kernel asks for while it computes something else: `rows` rows of `length`.
+template <class T>
+struct Ahead {
+  const T* data = nullptr;  // null: nothing
+  int64_t rows = 0, length = 0, row = 0;
+};
+
 /// c = a b over a block of m rows and n columns, on one thread. K is `segments` pieces of `length`.
 template <class T>
 struct Product {
@@ -39,6 +46,7 @@ struct Product {
   int64_t c_row;
   bool accumulate;              // add to c instead of replacing it
   const Epilogue<T>* epilogue;  // null: none
+  Ahead<T> ahead[2] = {};
 };
 
 /// Inner loops, one table per instruction set.
@@ -46,8 +54,10 @@ template <class T>
 struct GemmIsa {
   int64_t rows, columns;  // the largest tile; panels of b are `columns` wide
   void (*multiply)(const Product<T>& p);
-  // out[panel][k][columns] = x[k * k_stride + j * j_stride], j padded with zeros
-  void (*pack_panels)(int64_t k, int64_t n, const T* x, int64_t k_stride, int64_t j_stride, T* out);
+  // out[panel * out_panel + k * columns + j] = x[k * k_stride + (panel * columns + j) * j_stride],
+  // zeros beyond n
+  void (*pack_panels)(int64_t k, int64_t n, const T* x, int64_t k_stride, int64_t j_stride, T* out,
+                      int64_t out_panel);
   // out[i * out_row + j] = x[i * i_stride + j * j_stride], m rows of n; fast where a stride is 1
   void (*pack)(int64_t m, int64_t n, const T* x, int64_t i_stride, int64_t j_stride, T* out,
                int64_t out_row);

@@ -76,6 +76,9 @@ void tile(const Product<T>& p, const Place<T>& at) {
 #pragma GCC unroll 16
     for (int v = 0; v < kV; ++v) sum[i][v] = Vector<T>(T(0));
 
+  for (int i = 0; i < M; ++i)
+    for (int v = 0; v < kV; v += 2) __builtin_prefetch(at.c + i * p.c_row + v * kW, 1);
+
   const int64_t a_row = p.a_row, a_k = p.a_k, b_k = p.b_k, b_panel = p.b_panel;
   const T* b = at.b;
   for (int64_t s = 0; s < p.segments; ++s) {
@@ -139,6 +142,29 @@ constexpr Tiles<T> all_tiles() {
   return tiles;
 }
 
+// Asks for the next part of a region each time: its cache lines, spread over `turns`.
+template <class T>
+class Fetch {
+ public:
+  Fetch(const Ahead<T>& ahead, int64_t turns) : ahead_(ahead) {
+    lines_ = (ahead.length + kLine - 1) / kLine;
+    share_ = (ahead.rows * lines_ + turns - 1) / turns;
+  }
+  void turn() {
+    for (int64_t i = 0; i < share_ && row_ < ahead_.rows; ++i) {
+      __builtin_prefetch(ahead_.data + row_ * ahead_.row + line_ * kLine, 0, 2);
+      if (++line_ < lines_) continue;
+      line_ = 0;
+      ++row_;
+    }
+  }
+
+ private:
+  static constexpr int64_t kLine = 64 / sizeof(T);
+  const Ahead<T>& ahead_;
+  int64_t lines_ = 0, share_ = 0, row_ = 0, line_ = 0;
+};
+
 template <class T>
 void multiply(const Product<T>& p) {
   static constexpr Tiles<T> kAlongK = all_tiles<T, true>(), kAcross = all_tiles<T, false>();
@@ -148,6 +174,8 @@ void multiply(const Product<T>& p) {
   const int64_t row_tiles = (p.m + kTileRows - 1) / kTileRows;
   // Tiles of nearly equal height; the tallest decides how many vectors fit beside each other.
   const int most = most_vectors(static_cast<int>((p.m + row_tiles - 1) / row_tiles));
+  const int64_t turns = row_tiles * ((p.n + most * kW - 1) / (most * kW));
+  Fetch<T> fetch_a(p.ahead[0], turns), fetch_b(p.ahead[1], turns);
   for (int64_t j = 0; j < p.n;) {
     int log = 0;
     while ((1 << log) < most && (int64_t{1} << log) * kW < p.n - j) ++log;
@@ -163,6 +191,8 @@ void multiply(const Product<T>& p) {
                         e && e->bias ? e->bias + j : nullptr,
                         e && e->residual ? e->residual + i * e->residual_row + j : nullptr};
       tiles[log][m - 1](p, at);
+      fetch_a.turn();
+      fetch_b.turn();
     }
     j += wide;
   }
@@ -241,14 +271,21 @@ void pack(int64_t m, int64_t n, const T* x, int64_t i_stride, int64_t j_stride, 
 }
 
 template <class T>
-void pack_panels(int64_t k, int64_t n, const T* x, int64_t k_stride, int64_t j_stride, T* out) {
+void pack_panels(int64_t k, int64_t n, const T* x, int64_t k_stride, int64_t j_stride, T* out,
+                 int64_t out_panel) {
   constexpr int64_t kColumns = 2 * kLanes<T>;
-  for (int64_t j = 0; j < n; j += kColumns, out += k * kColumns) {
-    const int64_t columns = n - j < kColumns ? n - j : kColumns;
-    pack(k, columns, x + j * j_stride, k_stride, j_stride, out, kColumns);
-    if (columns < kColumns)
-      for (int64_t p = 0; p < k; ++p)
-        for (int64_t q = columns; q < kColumns; ++q) out[p * kColumns + q] = 0;
+  // Rows of x at a time: all panels of 16 rows, so that adjacent numbers are read one after the
+  // other.
+  constexpr int64_t kRows = 16;
+  for (int64_t p = 0; p < k; p += kRows) {
+    const int64_t rows = k - p < kRows ? k - p : kRows;
+    T* to = out + p * kColumns;
+    for (int64_t j = 0; j < n; j += kColumns, to += out_panel) {
+      const int64_t columns = n - j < kColumns ? n - j : kColumns;
+      pack(rows, columns, x + p * k_stride + j * j_stride, k_stride, j_stride, to, kColumns);
+      for (int64_t i = 0; i < rows && columns < kColumns; ++i)
+        for (int64_t q = columns; q < kColumns; ++q) to[i * kColumns + q] = 0;
+    }
   }
 }
 

@@ -1,0 +1,80 @@
+// Convolutions of the models, each in its three passes; rates count the direct algorithm's work.
+
+#include <brume/core/backend.h>
+#include <brume/core/tensor.h>
+
+#include "bench/row.h"
+#include "bench/values.h"
+
+namespace brume::bench {
+namespace {
+
+struct Size {
+  int64_t batch, ci, co, side, kernel, stride;
+};
+
+std::string name_of(const Size& s) {
+  std::string name = std::to_string(s.batch) + "x" + std::to_string(s.ci);
+  if (s.co != s.ci) name += "to" + std::to_string(s.co);
+  name += "x" + std::to_string(s.side);
+  if (s.kernel != 3) name += "_k" + std::to_string(s.kernel);
+  if (s.stride != 1) name += "_s" + std::to_string(s.stride);
+  return name;
+}
+
+void add(Rows& rows, const std::string& prefix, const Size& s, ConvAlgorithm algorithm) {
+  ConvParams p;
+  for (int i = 0; i < 2; ++i) {
+    p.stride[i] = s.stride;
+    p.padding[i] = s.kernel / 2;
+  }
+  p.algorithm = algorithm;
+  const int64_t side = (s.side + 2 * (s.kernel / 2) - s.kernel) / s.stride + 1;
+  const double flops =
+      2.0 * static_cast<double>(s.batch * s.ci * s.co * side * side * s.kernel * s.kernel);
+  const auto x = [=] { return values({s.batch, s.ci, s.side, s.side}, Layout::channels_last); };
+  const auto y = [=] { return values({s.batch, s.co, side, side}, Layout::channels_last); };
+  const auto w = [=] { return values({s.co, s.ci, s.kernel, s.kernel}); };
+  const std::string name = prefix + name_of(s);
+  rows.push_back({name + "_forward", [=] {
+                    const Tensor x0 = x(), w0 = w(), y0 = y();
+                    return Work{
+                        [=] { kernels(x0).conv.forward(x0.view(), w0.view(), p, {}, y0.view()); },
+                        flops};
+                  }});
+  rows.push_back(
+      {name + "_data", [=] {
+         const Tensor x0 = x(), w0 = w(), y0 = y();
+         return Work{
+             [=] { kernels(x0).conv.input_gradient(y0.view(), w0.view(), p, {}, x0.view()); },
+             flops};
+       }});
+  rows.push_back(
+      {name + "_weight", [=] {
+         const Tensor x0 = x(), w0 = w(), y0 = y();
+         return Work{
+             [=] { kernels(x0).conv.weight_gradient(x0.view(), y0.view(), p, w0.view(), {}); },
+             flops};
+       }});
+}
+
+}  // namespace
+
+void add_conv_rows(Rows& rows) {
+  const Size squares[] = {
+      {8, 64, 64, 64, 3, 1},   {8, 128, 128, 32, 3, 1}, {8, 256, 256, 16, 3, 1},
+      {16, 32, 32, 32, 3, 1},  {16, 64, 64, 32, 3, 1},  {16, 128, 128, 16, 3, 1},
+      {16, 128, 128, 8, 3, 1}, {16, 64, 64, 16, 3, 1},  {16, 64, 64, 8, 3, 1},
+      {16, 128, 64, 16, 3, 1}, {1, 32, 32, 32, 3, 1},   {1, 64, 64, 32, 3, 1},
+      {1, 64, 64, 16, 3, 1},   {1, 64, 64, 8, 3, 1},    {1, 128, 128, 16, 3, 1},
+      {1, 128, 128, 8, 3, 1}};
+  for (const Size& s : squares) add(rows, "conv_", s, ConvAlgorithm::direct);
+  const Size others[] = {{16, 3, 32, 32, 3, 1},   {16, 32, 3, 32, 3, 1},  {16, 64, 64, 32, 1, 1},
+                         {16, 128, 64, 16, 1, 1}, {16, 64, 64, 32, 3, 2}, {1, 3, 32, 32, 3, 1},
+                         {1, 64, 64, 16, 1, 1}};
+  for (const Size& s : others) add(rows, "conv_", s, ConvAlgorithm::direct);
+  for (const Size& s : squares) add(rows, "wino2_", s, ConvAlgorithm::winograd_f2);
+  for (const Size& s : squares) add(rows, "wino4_", s, ConvAlgorithm::winograd_f4);
+}
+
+}  // namespace brume::bench

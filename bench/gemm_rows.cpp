@@ -1,0 +1,56 @@
+// Products at the sizes of the models: linear layers forward (b transposed), the gradient of their
+// weights (a transposed), batch-1 layers.
+
+#include <memory>
+
+#include <brume/core/backend.h>
+#include <brume/core/tensor.h>
+
+#include "bench/row.h"
+#include "bench/values.h"
+
+namespace brume::bench {
+namespace {
+
+enum class Form { plain, layer, weight_gradient };
+
+View transposed(const Tensor& x) {
+  return {x.data(), x.dtype(), {x.size(1), x.size(0)}, {x.strides()[1], x.strides()[0]}};
+}
+
+Row gemm(const std::string& name, int64_t m, int64_t n, int64_t k, Form form) {
+  return {"gemm_" + name, [=] {
+            const Tensor a = form == Form::weight_gradient ? values({k, m}) : values({m, k});
+            const Tensor b = form == Form::layer ? values({n, k}) : values({k, n});
+            const Tensor c = values({m, n});
+            const auto step = [=] {
+              kernels(c).gemm.matmul(form == Form::weight_gradient ? transposed(a) : a.view(),
+                                     form == Form::layer ? transposed(b) : b.view(), {}, c.view());
+            };
+            return Work{step, 2.0 * static_cast<double>(m * n * k)};
+          }};
+}
+
+}  // namespace
+
+void add_gemm_rows(Rows& rows) {
+  for (int64_t n : {16, 32, 64, 128, 256, 512, 1024, 2048})
+    rows.push_back(gemm("square_" + std::to_string(n), n, n, n, Form::plain));
+  const int64_t layers[][3] = {{4096, 384, 384},  {4096, 1536, 384}, {4096, 384, 1536},
+                               {4096, 1152, 384}, {4096, 512, 512},  {16384, 64, 64},
+                               {16, 128, 512},    {1, 128, 512},     {1, 384, 384},
+                               {1, 2304, 384},    {64, 384, 384}};
+  for (const auto& [m, n, k] : layers)
+    rows.push_back(
+        gemm("layer_" + std::to_string(m) + "x" + std::to_string(n) + "x" + std::to_string(k), m, n,
+             k, Form::layer));
+  const int64_t gradients[][3] = {{1536, 384, 4096}, {384, 1536, 4096}, {64, 64, 65536},
+                                  {64, 32, 16384},   {128, 128, 4096},  {384, 384, 64},
+                                  {128, 512, 16}};
+  for (const auto& [m, n, k] : gradients)
+    rows.push_back(
+        gemm("gradient_" + std::to_string(m) + "x" + std::to_string(n) + "x" + std::to_string(k), m,
+             n, k, Form::weight_gradient));
+}
+
+}  // namespace brume::bench

@@ -1,0 +1,140 @@
+// brume-bench: one line per row, JSON on request.
+
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include <brume/core/cpu/isa.h>
+#include <brume/core/cpu/parallel.h>
+
+#include "bench/clock.h"
+#include "bench/row.h"
+
+namespace brume::bench {
+namespace {
+
+const double process_start = seconds();
+
+struct Timing {
+  double median = 0, least = 0;  // ms
+};
+
+// Repeats for about `budget` seconds, at least five times.
+Timing time(const std::function<void()>& work, double budget) {
+  work();
+  std::vector<double> ms;
+  for (const double start = seconds(); ms.size() < 5 || seconds() - start < budget;) {
+    const double before = seconds();
+    work();
+    ms.push_back((seconds() - before) * 1e3);
+  }
+  std::sort(ms.begin(), ms.end());
+  return {ms[ms.size() / 2], ms.front()};
+}
+
+// The largest resident memory since reset_peak_rss(), where the system tells.
+void reset_peak_rss() { std::ofstream("/proc/self/clear_refs") << 5; }
+double peak_rss_mb() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with("VmHWM:")) return std::stod(line.substr(6)) / 1024;
+  return 0;
+}
+
+nlohmann::json run(const Row& row, double budget, double peak) {
+  reset_peak_rss();
+  const Work work = row.set_up();
+  work.step();
+  const double first_step = seconds() - process_start;
+  const Timing step = time(work.step, budget);
+  const double gflops = work.step_flops / step.least * 1e-6;
+  nlohmann::json out{
+      {"cfg", row.name},           {"params", work.params}, {"step_med_ms", step.median},
+      {"step_min_ms", step.least}, {"gflops", gflops},      {"peak_share", gflops / peak},
+      {"t_first_step", first_step}};
+  std::printf("%-34s %10.4f %10.4f", row.name.c_str(), step.median, step.least);
+  if (work.step_flops > 0)
+    std::printf(" %9.1f %5.0f %%", gflops, 100 * gflops / peak);
+  else if (work.step_bytes > 0)
+    std::printf(" %7.1f GB/s   ", work.step_bytes / step.least * 1e-6);
+  else
+    std::printf(" %17s", "");
+  if (work.sample) {
+    const Timing sample = time(work.sample, 4 * budget);
+    out["sample_med_ms"] = sample.median;
+    out["sample_min_ms"] = sample.least;
+    std::printf(" %10.2f %10.2f", sample.median, sample.least);
+  } else {
+    std::printf(" %21s", "");
+  }
+  out["rss_mb"] = peak_rss_mb();
+  std::printf(" %7.0f\n", peak_rss_mb());
+  std::fflush(stdout);
+  return out;
+}
+
+bool chosen(const std::string& name, const std::vector<std::string>& wanted) {
+  return wanted.empty() || std::any_of(wanted.begin(), wanted.end(), [&](const std::string& w) {
+           return w.ends_with('*') ? name.starts_with(w.substr(0, w.size() - 1)) : name == w;
+         });
+}
+
+int bench(int argc, char** argv) {
+  std::vector<std::string> wanted;
+  std::string json;
+  int threads = num_threads();
+  double budget = 0.5;
+  bool list = false, cpu_time = false;
+  CLI::App app("Times kernels and models, beside the multiply-add peak of this machine");
+  app.add_option("--rows", wanted, "Names, or beginnings followed by *")->delimiter(',');
+  app.add_option("--threads", threads, "Threads of the kernels")->check(CLI::PositiveNumber);
+  app.add_option("--json", json, "Also write the figures to this file");
+  app.add_option("--seconds", budget, "Time per figure")->check(CLI::PositiveNumber);
+  app.add_flag("--cpu-time", cpu_time,
+               "On one thread, count its CPU time: for a machine that others keep busy");
+  app.add_flag("--list", list, "Print the names of the rows");
+  CLI11_PARSE(app, argc, argv);
+
+  Rows rows;
+  add_gemm_rows(rows);
+  add_conv_rows(rows);
+  std::erase_if(rows, [&](const Row& row) { return !chosen(row.name, wanted); });
+  if (rows.empty()) {
+    std::fprintf(stderr, "brume-bench: no row has such a name; --list prints them\n");
+    return 2;
+  }
+  if (list) {
+    for (const Row& row : rows) std::printf("%s\n", row.name.c_str());
+    return 0;
+  }
+  if (cpu_time) {
+    threads = 1;
+    count_cpu_time();
+  }
+  set_num_threads(threads);
+  const double peak = peak_gflops();
+  std::printf("peak %.1f GFLOP/s (%s, %d threads)\n", peak, cpu::name(cpu::isa()), threads);
+  std::printf("%-34s %10s %10s %9s %7s %10s %10s %7s\n", "row", "median ms", "min ms", "GFLOP/s",
+              "peak", "sample med", "sample min", "MB");
+  nlohmann::json out{{"peak_gflops", peak}, {"rows", nlohmann::json::array()}};
+  for (const Row& row : rows) out["rows"].push_back(run(row, budget, peak));
+  if (!json.empty()) std::ofstream(json) << out.dump(2) << '\n';
+  return 0;
+}
+
+}  // namespace
+}  // namespace brume::bench
+
+int main(int argc, char** argv) {
+  try {
+    return brume::bench::bench(argc, argv);
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "brume-bench: %s\n", e.what());
+    return 1;
+  }
+}

@@ -1,0 +1,33 @@
+#pragma once
+// One line of the benchmark: something that is set up once and timed many times.
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace brume::bench {
+
+/// What a row times. Building one may allocate; calling `step` must do the same work every time.
+struct Work {
+  std::function<void()> step;
+  double step_flops = 0;           // multiply-adds count two; 0: no rate is printed
+  double step_bytes = 0;           // read and written; 0: no bandwidth is printed
+  std::function<void()> sample{};  // a whole sampling run, for models
+  int64_t params = 0;
+};
+
+struct Row {
+  std::string name;
+  std::function<Work()> set_up;
+};
+using Rows = std::vector<Row>;
+
+// One file per group; main.cpp lists them.
+void add_gemm_rows(Rows& rows);
+void add_conv_rows(Rows& rows);
+
+/// Multiply-add rate of all threads in the instruction set in use, GFLOP/s.
+double peak_gflops();
+
+}  // namespace brume::bench
