@@ -36,8 +36,13 @@ void free(void* data, size_t bytes) {
 #endif
 }
 
-void copy(void* to, const void* from, size_t bytes) { std::memcpy(to, from, bytes); }
-void fill_bytes(void* data, int byte, size_t bytes) { std::memset(data, byte, bytes); }
+// Nothing has no address, which memcpy and memset do not take.
+void copy(void* to, const void* from, size_t bytes) {
+  if (bytes > 0) std::memcpy(to, from, bytes);
+}
+void fill_bytes(void* data, int byte, size_t bytes) {
+  if (bytes > 0) std::memset(data, byte, bytes);
+}
 
 }  // namespace
 

@@ -90,6 +90,8 @@ Rows reduce_rows();
 Rows index_rows();
 Rows random_rows();
 Rows loss_rows();
+Rows matmul_rows();
+Rows norm_rows();
 
 Rows all_rows();
 inline std::string operation(const OpRow& row) {
