@@ -14,7 +14,7 @@ enum class PredictionType { x0, score, epsilon };
 struct MSEDSMLossOptions {
   PredictionType prediction_type = PredictionType::x0;
   /// How a prediction that is not x0 becomes x0: (prediction, x_t, t) -> x0.
-  std::function<Tensor(const Tensor&, const Tensor&, const Tensor&)> to_x0;
+  std::function<Tensor(const Tensor&, const Tensor&, const Tensor&)> to_x0{};
   Reduction reduction = Reduction::mean;  // over all elements
 };
 

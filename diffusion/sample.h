@@ -19,9 +19,9 @@ struct SampleOptions {
   int64_t num_steps = 18;
   Solver solver = HeunSolver{};
   /// Times to walk through, instead of the scheduler's. @shape [n + 1]
-  Tensor time_steps;
+  Tensor time_steps{};
   /// Called after each step; false ends the run there.
-  std::function<bool(const SampleStep&)> on_step;
+  std::function<bool(const SampleStep&)> on_step{};
 };
 
 /// Integrates the denoiser from xN at the first time down to the last. Records gradients if they

@@ -38,7 +38,7 @@ enum class DenoisingType { ode, sde };
 
 /// Exactly one predictor, and which right-hand side it becomes.
 struct DenoiserOptions {
-  Predictor x0, score, epsilon;
+  Predictor x0{}, score{}, epsilon{};
   DenoisingType type = DenoisingType::ode;
 };
 

@@ -14,9 +14,9 @@ struct ChurnOptions {
   double S_churn = 0, S_min = 0, S_max = std::numeric_limits<double>::infinity(), S_noise = 1;
   int64_t num_steps = 18;  // the churn per step is S_churn / num_steps, at most sqrt(2) - 1
   /// Noise level of a time and back; give both or neither (the identity).
-  std::function<Tensor(const Tensor&t)> sigma, sigma_inv;
+  std::function<Tensor(const Tensor&t)> sigma{}, sigma_inv{};
   /// g^2(x, t) [B, 1, ...] of the forward process; 2 t by default.
-  std::function<Tensor(const Tensor& x, const Tensor& t)> diffusion;
+  std::function<Tensor(const Tensor& x, const Tensor& t)> diffusion{};
 };
 
 /// Noise up to a higher level, then an Euler step of the ODE from there. The denoiser must be the
