@@ -199,7 +199,7 @@ BRUME_HD Vec<float, N> asinh(Vec<float, N> x) {
 template <int N>
 BRUME_HD Vec<float, N> acosh(Vec<float, N> x) {
   using V = Vec<float, N>;
-  const V t = x - 1;
+  const V t = select(x < 1, V(__builtin_nan("")), x - 1);
   const auto large = x > 0x1p12;
   return log1p(select(large, t, t + sqrt(t * (t + 2)))) +
          select(large, V(0.6931471805599453), V(0));
