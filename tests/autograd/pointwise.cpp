@@ -9,6 +9,7 @@
 
 #include <brume/autograd/backward.h>
 #include <brume/autograd/ops/pointwise.h>
+#include <brume/autograd/ops/pointwise_call.h>
 #include <brume/autograd/ops/reduce.h>
 #include <brume/autograd/ops/shape.h>
 
