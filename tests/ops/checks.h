@@ -10,10 +10,13 @@ namespace brume::op_table {
 
 struct Failure {
   std::string row, check, text;
+  /// The device has no kernel for this yet, which is legal, as long as it says so.
+  bool missing_kernel = false;
 };
 
-/// Every check that applies to the row, on one device: shape errors, finite differences (first and
-/// second order), f32 against f64, strides, threads, batches, changed saved values.
+/// On the CPU every check that applies to the row: shape errors, finite differences (first and
+/// second order), f32 against f64, half types, strides, threads, batches, changed saved values. On
+/// another device, that results and gradients are the CPU's.
 std::vector<Failure> check_row(const OpRow& row, Device device = kCpu);
 
 /// Operations of `header` (the text of a file of autograd/ops) that no row names.

@@ -11,8 +11,8 @@ namespace {
 
 using In = const Tensors&;
 
-Tensor indices(const std::vector<int64_t>& values, const Shape& shape) {
-  return from_vector(values, shape);
+Tensor indices(const std::vector<int64_t>& values, const Shape& shape, const Tensor& beside) {
+  return from_vector(values, shape, beside.device());
 }
 
 Rows scatter_rows() {
@@ -21,7 +21,7 @@ Rows scatter_rows() {
       {"scatter",
        {normal({3, 5}), normal({3, 3})},
        [](In in) {
-         return scatter(in[0], 1, indices({0, 2, 4, 1, 0, 3, 4, 3, 2}, {3, 3}), in[1]);
+         return scatter(in[0], 1, indices({0, 2, 4, 1, 0, 3, 4, 3, 2}, {3, 3}, in[0]), in[1]);
        },
        {.second_order = true, .refuses = {{{3, 5}, {3, 2}}, {{2, 5}, {3, 3}}}}},
       {"scatter sum",
@@ -113,7 +113,7 @@ Rows select_rows() {
       {"searchsorted",
        {constant(uniform({2, 4}, 0, 1)), constant(uniform({2, 3}, 0, 4))},
        [](In in) {  // growing rows
-         const Tensor steps = from_vector<double>({0, 1, 2, 3}, {4});
+         const Tensor steps = from_vector<double>({0, 1, 2, 3}, {4}, in[0].device());
          return searchsorted(in[0] + convert(steps, in[0].dtype()), in[1]);
        },
        {.batch = 2, .refuses = {{{2, 4}, {3, 3}}}}},
@@ -133,26 +133,31 @@ Rows index_rows() {
   return all;
 }
 
+// The operand only says on which device to draw: the bits are the same on all.
 Rows random_rows() {
+  const Operand place = constant(normal({1}));
   return {
       {"normal",
-       {},
-       [](In) {
+       {place},
+       [](In in) {
          Generator rng(1);
-         return normal({3, 700}, rng);
-       }},
+         return normal({3, 700}, rng, {.device = in[0].device()});
+       },
+       {.bound = 0}},
       {"uniform",
-       {},
-       [](In) {
+       {place},
+       [](In in) {
          Generator rng(1);
-         return uniform({3, 700}, rng);
-       }},
+         return uniform({3, 700}, rng, {.device = in[0].device()});
+       },
+       {.bound = 0}},
       {"gamma",
-       {},
-       [](In) {
+       {place},
+       [](In in) {
          Generator rng(1);
-         return gamma({7}, 2.5, rng);
-       }},
+         return gamma({7}, 2.5, rng, {.device = in[0].device()});
+       },
+       {.bound = 0}},
       {"random_integers",
        {},
        [](In) {

@@ -15,8 +15,13 @@ namespace {
 
 void check_all(Device device) {
   for (const OpRow& row : all_rows())
-    for (const Failure& failure : check_row(row, device))
-      FAIL_CHECK(failure.row << ", " << failure.check << ": " << failure.text);
+    for (const Failure& failure : check_row(row, device)) {
+      const std::string text = failure.row + ", " + failure.check + ": " + failure.text;
+      if (failure.missing_kernel)
+        MESSAGE(text);
+      else
+        FAIL_CHECK(text);
+    }
 }
 
 }  // namespace

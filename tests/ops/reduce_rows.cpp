@@ -77,7 +77,9 @@ Rows sum_rows() {
        {.second_order = true, .refuses = {{{2}}}}},
       {"prod with a zero",
        {normal({2, 5})},
-       [](In in) { return prod(in[0] * scalar(0, {.dtype = in[0].dtype()}), 1); },
+       [](In in) {
+         return prod(in[0] * scalar(0, {.dtype = in[0].dtype(), .device = in[0].device()}), 1);
+       },
        {.second_order = true}},
       {"any", {booleans({3, 2})}, [](In in) { return any(in[0], 1); }, {.refuses = {{{3}}}}},
       {"all",
@@ -156,7 +158,7 @@ Rows scan_rows() {
       {"cumprod with a zero",
        {normal({4, 2})},
        [](In in) {
-         const Tensor mask = from_vector<double>({1, 0, 1, 1}, {4, 1});
+         const Tensor mask = from_vector<double>({1, 0, 1, 1}, {4, 1}, in[0].device());
          return cumprod(in[0] * convert(mask, in[0].dtype()), 0);
        },
        {.second_order = true}},
