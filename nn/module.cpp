@@ -90,7 +90,7 @@ std::vector<Module::Named> Module::modules() const {
     const Pending top = std::move(stack.back());
     stack.pop_back();
     check<Error>(top.depth <= kMaxDepth, class_name(), ": modules are nested deeper than ",
-                 kMaxDepth, " at '", top.path, "'; does one contain itself?");
+                 kMaxDepth, " at '", top.path, "'");
     all.push_back({top.path, top.module});
     const auto& children = top.module->children_;
     for (auto c = children.rbegin(); c != children.rend(); ++c)
@@ -228,6 +228,8 @@ Tensor Module::buffer(std::string name, const Shape& shape, const Init& init) {
 void Module::add_child(std::string name, Ref<Module> module) {
   check_name(name);
   check<Error>(static_cast<bool>(module), class_name(), ": child '", name, "' is an empty Ref");
+  for (const Named& m : module->modules())
+    check<Error>(m.module != this, class_name(), ": child '", name, "' contains its parent");
   children_.push_back({std::move(name), std::move(module)});
 }
 

@@ -109,6 +109,7 @@ class Module {
   Tensor buffer(std::string name, Tensor value, Persistence persistence = persistent);
   Tensor buffer(std::string name, const Shape& shape, const Init& init);
   /// A new module, or one that exists. The name may have dots: "enc.16x16_conv".
+  /// @throws Error as param, if it contains this module, or if the tree gets deeper than 64
   template <class M>
   Ref<M> child(std::string name, typename M::Config config);
   template <class M>
