@@ -5,6 +5,7 @@
 
 #include <brume/core/cpu/element_walk.h>
 #include <brume/core/cpu/parallel.h>
+#include <brume/core/kernels/pointwise.h>
 
 namespace brume::cpu {
 namespace {
@@ -147,7 +148,6 @@ void copy_words(const Walk& walk, const Word* x, Word* y) {
   }
 }
 
-// Through f32 or f64, whichever holds both exactly where that is possible.
 template <class T>
 void convert_as(const View& x, const View& y) {
   const View* views[] = {&x, &y};
@@ -158,8 +158,6 @@ void convert_as(const View& x, const View& y) {
       },
       nullptr);
 }
-
-bool fits_f32(DType t) { return item_size(t) < 4 || t == DType::f32; }
 
 }  // namespace
 

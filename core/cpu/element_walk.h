@@ -5,28 +5,9 @@
 #include <cstdint>
 #include <span>
 
-#include <brume/core/view.h>
+#include <brume/core/walk.h>
 
 namespace brume::cpu {
-
-/// The axes of a walk: those of size 1 dropped, ordered by the strides of one of the tensors
-/// (outermost first), neighbours merged wherever they merge in all of them.
-struct Walk {
-  static constexpr int kMaxViews = 14;
-
-  /// All views have the shape of `order`, whose memory order the walk follows. A null one, or one
-  /// without data, does not count.
-  Walk(std::span<const View* const> views, const View& order);
-
-  int64_t count = 1;  // elements
-  int rank = 0;
-  int64_t sizes[kMaxRank] = {};
-  int64_t strides[kMaxViews][kMaxRank];  // in elements
-  bool linear[kMaxViews];                // element i of the walk is element i of memory
-
-  int64_t inner_size() const { return rank == 0 ? 1 : sizes[rank - 1]; }
-  int64_t inner_stride(int view) const { return rank == 0 ? 1 : strides[view][rank - 1]; }
-};
 
 /// A place in a walk.
 struct Position {

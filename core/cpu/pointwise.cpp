@@ -14,13 +14,6 @@ BRUME_ISA_TABLE(PointwiseTable, pointwise_table)
 
 namespace {
 
-// What a formula is computed in: f32 unless an operand needs f64.
-bool in_f64(const PointwiseFn& fn, const View* x) {
-  return std::any_of(x, x + fn.arity, [](const View& v) {
-    return v.dtype == DType::f64 || v.dtype == DType::i32 || v.dtype == DType::i64;
-  });
-}
-
 // A functor with its operands, on the way through walk_blocks.
 template <class T>
 struct Call {
@@ -108,15 +101,16 @@ void backward2_as(const PointwiseFn& fn, const View& g, const View* x, const Vie
 }
 
 void forward(const PointwiseFn& fn, const View* x, const View& y) {
-  in_f64(fn, x) ? forward_as<double>(fn, x, y) : forward_as<float>(fn, x, y);
+  computes_in_f64(x, fn.arity) ? forward_as<double>(fn, x, y) : forward_as<float>(fn, x, y);
 }
 void backward(const PointwiseFn& fn, const View& g, const View* x, const View* gx) {
-  in_f64(fn, x) ? backward_as<double>(fn, g, x, gx) : backward_as<float>(fn, g, x, gx);
+  computes_in_f64(x, fn.arity) ? backward_as<double>(fn, g, x, gx)
+                               : backward_as<float>(fn, g, x, gx);
 }
 void backward2(const PointwiseFn& fn, const View& g, const View* x, const View* h, const View& gg,
                const View* gx) {
-  in_f64(fn, x) ? backward2_as<double>(fn, g, x, h, gg, gx)
-                : backward2_as<float>(fn, g, x, h, gg, gx);
+  computes_in_f64(x, fn.arity) ? backward2_as<double>(fn, g, x, h, gg, gx)
+                               : backward2_as<float>(fn, g, x, h, gg, gx);
 }
 
 }  // namespace

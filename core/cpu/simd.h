@@ -223,7 +223,7 @@ BRUME_HD Vec<T, N> per_lane(F f, Vec<T, N> x, More... more) {
     return Vec<T, N>(f(x.v, more.v...));
   } else {
     T y[N];
-#pragma GCC unroll 1
+    BRUME_KEEP_LOOP
     for (int i = 0; i < N; ++i) y[i] = f(x.v[i], more.v[i]...);
     return Vec<T, N>::load(y);
   }

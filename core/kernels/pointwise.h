@@ -26,6 +26,17 @@ struct PointwiseFn {
   const PointwiseBlocks<double>* f64 = nullptr;
 };
 
+/// Whether f32 holds every value of the dtype. Copies between two such go through f32, others
+/// through f64.
+constexpr bool fits_f32(DType t) { return item_size(t) < 4 || t == DType::f32; }
+
+/// Whether a formula over these operands is computed in f64; otherwise it is in f32.
+inline bool computes_in_f64(const View* x, int arity) {
+  for (int k = 0; k < arity; ++k)
+    if (!fits_f32(x[k].dtype)) return true;
+  return false;
+}
+
 struct PointwiseKernels {
   // x[k]: `arity` operands broadcast to y.shape by stride 0. Floating operands share the dtype
   // that the formula is computed in (bf16, f16 in f32); boolean and integer ones are converted to

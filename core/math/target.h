@@ -22,6 +22,8 @@
 // 12 otherwise keeps them in memory (twenty times slower).
 #ifdef __CUDACC__
 #define BRUME_UNROLL _Pragma("unroll")
+#define BRUME_KEEP_LOOP _Pragma("unroll 1")  // the opposite
 #else
 #define BRUME_UNROLL _Pragma("GCC unroll 16")
+#define BRUME_KEEP_LOOP _Pragma("GCC unroll 1")
 #endif

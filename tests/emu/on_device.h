@@ -1,6 +1,7 @@
 #pragma once
 // Arrays on the device, and the three orders in which the emulator gives threads their turn.
 
+#include <utility>
 #include <vector>
 
 #include <brume/cuda/emu/control.h>
@@ -27,8 +28,9 @@ class OnDevice {
     memory.from_host(data_, values.data(), count_ * sizeof(T));
   }
   ~OnDevice() { memory.free(data_, count_ * sizeof(T)); }
-  OnDevice(const OnDevice&) = delete;
-  OnDevice& operator=(const OnDevice&) = delete;
+  OnDevice(OnDevice&& other) noexcept
+      : count_(std::exchange(other.count_, 0)), data_(std::exchange(other.data_, nullptr)) {}
+  OnDevice& operator=(OnDevice&&) = delete;
 
   operator T*() const { return data_; }
   std::vector<T> values() const {

@@ -1,0 +1,3 @@
+#include <brume/cuda/kernels/pointwise_table.cuh>
+
+template const brume::cuda::FunctionKernels& brume::cuda::kernels_of_part<3>(int element);
