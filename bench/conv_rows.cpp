@@ -22,20 +22,19 @@ std::string name_of(const Size& s) {
   return name;
 }
 
-void add(Rows& rows, const std::string& prefix, const Size& s, ConvAlgorithm algorithm) {
+void add(Rows& rows, const Size& s) {
   ConvParams p;
   for (int i = 0; i < 2; ++i) {
     p.stride[i] = s.stride;
     p.padding[i] = s.kernel / 2;
   }
-  p.algorithm = algorithm;
   const int64_t side = (s.side + 2 * (s.kernel / 2) - s.kernel) / s.stride + 1;
   const double flops =
       2.0 * static_cast<double>(s.batch * s.ci * s.co * side * side * s.kernel * s.kernel);
   const auto x = [=] { return values({s.batch, s.ci, s.side, s.side}, Layout::channels_last); };
   const auto y = [=] { return values({s.batch, s.co, side, side}, Layout::channels_last); };
   const auto w = [=] { return values({s.co, s.ci, s.kernel, s.kernel}); };
-  const std::string name = prefix + name_of(s);
+  const std::string name = "conv_" + name_of(s);
   rows.push_back({name + "_forward", [=] {
                     const Tensor x0 = x(), w0 = w(), y0 = y();
                     return Work{
@@ -68,13 +67,11 @@ void add_conv_rows(Rows& rows) {
       {16, 128, 64, 16, 3, 1}, {1, 32, 32, 32, 3, 1},   {1, 64, 64, 32, 3, 1},
       {1, 64, 64, 16, 3, 1},   {1, 64, 64, 8, 3, 1},    {1, 128, 128, 16, 3, 1},
       {1, 128, 128, 8, 3, 1}};
-  for (const Size& s : squares) add(rows, "conv_", s, ConvAlgorithm::direct);
+  for (const Size& s : squares) add(rows, s);
   const Size others[] = {{16, 3, 32, 32, 3, 1},   {16, 32, 3, 32, 3, 1},  {16, 64, 64, 32, 1, 1},
                          {16, 128, 64, 16, 1, 1}, {16, 64, 64, 32, 3, 2}, {1, 3, 32, 32, 3, 1},
                          {1, 64, 64, 16, 1, 1}};
-  for (const Size& s : others) add(rows, "conv_", s, ConvAlgorithm::direct);
-  for (const Size& s : squares) add(rows, "wino2_", s, ConvAlgorithm::winograd_f2);
-  for (const Size& s : squares) add(rows, "wino4_", s, ConvAlgorithm::winograd_f4);
+  for (const Size& s : others) add(rows, s);
 }
 
 }  // namespace brume::bench
