@@ -17,15 +17,17 @@ int info(const std::string& path, bool json) {
   size_t width = 4;
   for (const auto& [key, value] : file.metadata()) out["metadata"][key] = value;
   for (const auto& entry : file.entries()) {
-    const Tensor x = file.read(entry);
-    const int64_t size = x.numel() * item_size(x.dtype());
-    elements += x.numel();
+    const int64_t count = numel(entry.array.shape);
+    const int64_t size = count * item_size(entry.array.dtype());
+    elements += count;
     bytes += size;
     width = std::max(width, entry.name.size());
     Json shape = Json::array();
-    for (int64_t n : x.shape()) shape.push_back(n);
-    out["tensors"].push_back(
-        {{"name", entry.name}, {"dtype", to_string(x.dtype())}, {"shape", shape}, {"bytes", size}});
+    for (int64_t n : entry.array.shape) shape.push_back(n);
+    out["tensors"].push_back({{"name", entry.name},
+                              {"dtype", to_string(entry.array.dtype())},
+                              {"shape", shape},
+                              {"bytes", size}});
   }
   out["elements"] = elements;
   out["bytes"] = bytes;

@@ -27,12 +27,7 @@ SamplingNotes notes_from_options(const std::string& run) {
 diffusion::Solver make_solver(const DrawOptions& o, diffusion::NoiseSource& noise) {
   if (o.solver == "heun") return diffusion::HeunSolver{};
   if (o.solver == "euler") return diffusion::EulerSolver{};
-  const diffusion::ChurnOptions churn{.noise = &noise,
-                                      .S_churn = o.S_churn,
-                                      .num_steps = o.steps,
-                                      .sigma = {},
-                                      .sigma_inv = {},
-                                      .diffusion = {}};
+  const diffusion::ChurnOptions churn{.noise = &noise, .S_churn = o.S_churn, .num_steps = o.steps};
   if (o.solver == "edm_stochastic_euler") return diffusion::EDMStochasticEulerSolver{churn};
   if (o.solver == "edm_stochastic_heun") return diffusion::EDMStochasticHeunSolver{churn};
   throw Error(cat("--solver: '", o.solver,
@@ -80,6 +75,7 @@ Tensor draw(const Sampler& sampler, const std::vector<uint64_t>& seeds,
   const NoGrad no_grad;
   const diffusion::EDMNoiseScheduler scheduler(sampler.notes.noise);
   const diffusion::AnyModel model(sampler.model);
+  const Tensor times = scheduler.timesteps(o.steps), first = slice(times, 0, 0, 1);
   std::vector<Tensor> parts;
   for (size_t begin = 0; begin < seeds.size(); begin += static_cast<size_t>(o.batch)) {
     const size_t end = std::min(seeds.size(), begin + static_cast<size_t>(o.batch));
@@ -93,10 +89,8 @@ Tensor draw(const Sampler& sampler, const std::vector<uint64_t>& seeds,
     }
     Shape shape{count};
     for (int64_t size : sampler.notes.shape) shape.push_back(size);
-    const Tensor first = slice(scheduler.timesteps(o.steps), 0, 0, 1);
     const Tensor start = scheduler.init_latents(shape, expand(first, {count}), noise);
-    const auto denoiser =
-        diffusion::denoiser(scheduler, {.x0 = bind(model, condition), .score = {}, .epsilon = {}});
+    const auto denoiser = diffusion::denoiser(scheduler, {.x0 = bind(model, condition)});
     const auto show = [&](const diffusion::SampleStep& s) {
       if (!o.quiet) {
         std::printf("\rsamples %zu-%zu of %zu, step %lld/%lld ", begin + 1, end, seeds.size(),
@@ -108,7 +102,7 @@ Tensor draw(const Sampler& sampler, const std::vector<uint64_t>& seeds,
     parts.push_back(diffusion::sample(denoiser, contiguous(start, Layout::channels_last), scheduler,
                                       {.num_steps = o.steps,
                                        .solver = make_solver(o, noise),
-                                       .time_steps = {},
+                                       .time_steps = times,
                                        .on_step = show}));
   }
   if (!o.quiet) std::printf("\n");

@@ -13,6 +13,8 @@
 #include <brume/autograd/ops/reduce.h>
 #include <brume/autograd/ops/shape.h>
 
+#include "tests/error_of.h"
+
 using namespace brume;
 
 namespace {
@@ -23,16 +25,6 @@ Tensor floats(const Floats& values) {
   return from_vector(values, {static_cast<int64_t>(values.size())});
 }
 Tensor leaf(const Floats& values) { return set_requires_grad(floats(values)); }
-
-template <class F>
-std::string error_of(F f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "";
-}
 
 }  // namespace
 

@@ -9,15 +9,12 @@
 #include <brume/core/cpu/cpu_kernels.h>
 #include <brume/core/cpu/parallel.h>
 
+#include "tests/core/numbers.h"
+#include "tests/thread_count.h"
+
 using namespace brume;
 
 namespace {
-
-struct Threads {
-  explicit Threads(int n) : before(num_threads()) { set_num_threads(n); }
-  ~Threads() { set_num_threads(before); }
-  int before;
-};
 
 // One convolution, three axes; a size of 1 and a kernel of 1 make an axis vanish.
 struct Case {
@@ -32,17 +29,6 @@ struct Case {
   int64_t y_size() const { return batch * co * out(0) * out(1) * out(2); }
   int64_t w_size() const { return co * (ci / groups) * kernel[0] * kernel[1] * kernel[2]; }
 };
-
-template <class T>
-std::vector<T> numbers(int64_t n, uint32_t seed) {
-  std::vector<T> out(static_cast<size_t>(n));
-  uint32_t state = seed * 2654435761U + 12345U;
-  for (T& x : out) {
-    state = state * 1664525U + 1013904223U;
-    x = static_cast<T>(static_cast<double>(state >> 8) / (1 << 23) - 1);
-  }
-  return out;
-}
 
 // [B, C, D, H, W] over channels-last memory, with axes of size 1 in front left out down to `rank`.
 template <class T>

@@ -8,27 +8,12 @@
 #include <brume/core/cpu/cpu_kernels.h>
 #include <brume/core/cpu/parallel.h>
 
+#include "tests/core/numbers.h"
+#include "tests/thread_count.h"
+
 using namespace brume;
 
 namespace {
-
-struct Threads {
-  explicit Threads(int n) : before(num_threads()) { set_num_threads(n); }
-  ~Threads() { set_num_threads(before); }
-  int before;
-};
-
-// Numbers in [-1, 1] that depend on position and seed alone.
-template <class T>
-std::vector<T> numbers(int64_t n, uint32_t seed) {
-  std::vector<T> out(static_cast<size_t>(n));
-  uint32_t state = seed * 2654435761U + 12345U;
-  for (T& x : out) {
-    state = state * 1664525U + 1013904223U;
-    x = static_cast<T>(static_cast<double>(state >> 8) / (1 << 23) - 1);
-  }
-  return out;
-}
 
 template <class T>
 View view(std::vector<T>& data, const Shape& shape, const Strides& strides) {

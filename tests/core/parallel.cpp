@@ -9,17 +9,9 @@
 
 #include <brume/core/error.h>
 
+#include "tests/thread_count.h"
+
 using namespace brume;
-
-namespace {
-
-struct Threads {
-  explicit Threads(int n) : before(num_threads()) { set_num_threads(n); }
-  ~Threads() { set_num_threads(before); }
-  int before;
-};
-
-}  // namespace
 
 TEST_CASE("every chunk runs once, for any number of threads") {
   for (int threads : {1, 2, 3, 7}) {

@@ -14,6 +14,8 @@
 #include <brume/autograd/ops/shape.h>
 #include <brume/core/replay.h>
 
+#include "tests/error_of.h"
+
 using namespace brume;
 
 namespace {
@@ -37,16 +39,6 @@ Tensor images() {
 }
 
 bool is_view_of(const Tensor& y, const Tensor& x) { return y.impl().storage == x.impl().storage; }
-
-template <class F>
-std::string error_of(F f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "";
-}
 
 }  // namespace
 

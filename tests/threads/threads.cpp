@@ -13,15 +13,11 @@
 #include <brume/diffusion/preconditioners.h>
 #include <brume/nn/data/loader.h>
 
+#include "tests/thread_count.h"
+
 using namespace brume;
 
 namespace {
-
-struct Threads {
-  explicit Threads(int n) : before(num_threads()) { set_num_threads(n); }
-  ~Threads() { set_num_threads(before); }
-  int before;
-};
 
 Tensor noise(const Shape& shape, uint64_t seed) {
   Generator rng(seed);
