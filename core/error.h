@@ -75,7 +75,9 @@ void append(std::string& out, const T& value) { out += to_string(value); }
 }  // namespace detail
 
 template <class T>
-concept Printable = requires(std::string& out, const T& part) { detail::append(out, part); };
+concept Printable = requires(std::string& out, const T& part) {
+  detail::append(out, part);
+};
 
 /// Joins its arguments into one string; stands in for <format>, which GCC 12 lacks. (Constrained,
 /// since tensors have a cat of their own.)

@@ -66,8 +66,8 @@ Ref<Module> construct_once(const std::string& class_name, const Json& arguments)
   if (!factory) {
     std::string known;
     for (const std::string& name : class_names()) known += cat(known.empty() ? "" : ", ", name);
-    throw FormatError(cat("construct: no class is registered as ", io::quote(class_name),
-                          "; known are ", known));
+    throw FormatError(
+        cat("construct: no class is registered as ", io::quote(class_name), "; known are ", known));
   }
   const detail::ConstructionDepth depth;
   Ref<Module> module;

@@ -11,9 +11,12 @@ namespace {
 
 Tensor reduced(const Tensor& each, Reduction reduction) {
   switch (reduction) {
-    case Reduction::mean: return mean(each);
-    case Reduction::sum: return sum(each);
-    default: return each;
+    case Reduction::mean:
+      return mean(each);
+    case Reduction::sum:
+      return sum(each);
+    default:
+      return each;
   }
 }
 

@@ -5,8 +5,8 @@
 namespace brume::io {
 namespace {
 
-// Drawn as text, so that a glyph can be seen and mended: '#' is ink. Seven lines hold the characters
-// named above them, six columns apart.
+// Drawn as text, so that a glyph can be seen and mended: '#' is ink. Seven lines hold the
+// characters named above them, six columns apart.
 struct Row {
   std::string_view characters;
   std::array<std::string_view, kGlyphHeight> lines;
@@ -70,12 +70,9 @@ constexpr Row kRows[] = {
       "  #   #      ##     #    ##           #   #       #     #   ",
       "  #   #####  ##    #                               #   #    "}},
     {"=%_^|",
-     {"      ##            #     #   ",
-      "      ##  #        # #    #   ",
-      "#####    #        #   #   #   ",
-      "        #                 #   ",
-      "#####  #                  #   ",
-      "      #  ##               #   ",
+     {"      ##            #     #   ", "      ##  #        # #    #   ",
+      "#####    #        #   #   #   ", "        #                 #   ",
+      "#####  #                  #   ", "      #  ##               #   ",
       "         ## #####         #   "}},
 };
 

@@ -27,7 +27,8 @@ struct IndexKernels {
   // positions (i64, x's shape): a stable order of each line; NaN counts as largest.
   Kernel<"argsort", void(int axis, bool descending, const View& x, const View& positions)>
       argsort{};
-  // Positions where a mask (bool) holds, in logical order; y: i64 [count, rank], count known before.
+  // Positions where a mask (bool) holds, in logical order; y: i64 [count, rank], count known
+  // before.
   Kernel<"nonzero", void(const View& mask, const View& y)> nonzero{};
   // sorted [n] or [.., n], values [.., m] (row-major, one dtype), y: i64, values' shape.
   Kernel<"searchsorted", void(bool right, const View& sorted, const View& values, const View& y)>

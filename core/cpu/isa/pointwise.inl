@@ -7,6 +7,7 @@ namespace brume::cpu::BRUME_ISA {
 
 extern const PointwiseTable pointwise_table;
 const PointwiseTable pointwise_table{
-    math::BlocksOfAll<math::Wide<float>, math::LoopKinds{.forward = true, .backward = true}>::table};
+    math::BlocksOfAll<math::Wide<float>,
+                      math::LoopKinds{.forward = true, .backward = true}>::table};
 
 }  // namespace brume::cpu::BRUME_ISA

@@ -24,8 +24,8 @@ float block_sum(const float* x, int64_t n) {
   for (int k = 0; k < kVecs; ++k)
     if (i < n) {
       const int64_t left = n - i;
-      sums[k] = sums[k] + (left >= kWidth ? V::load(x + i)
-                                          : V::load_padded(x + i, static_cast<int>(left)));
+      sums[k] = sums[k] +
+                (left >= kWidth ? V::load(x + i) : V::load_padded(x + i, static_cast<int>(left)));
       i += kWidth;
     }
 #pragma GCC unroll 8
@@ -52,8 +52,8 @@ void add_row(const float* x, int64_t n, float* sums) {
   for (; c < n; ++c) sums[c] += x[c];
 }
 
-// T: the widest vector, or one lane for the columns behind the last whole vector (additions alone give the
-// same bits either way).
+// T: the widest vector, or one lane for the columns behind the last whole vector (additions alone
+// give the same bits either way).
 template <class T>
 T tree_of_eight(const float* x, int64_t stride) {
   const auto row = [x, stride](int64_t r) { return T::load(x + r * stride); };
