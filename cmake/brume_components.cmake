@@ -39,10 +39,10 @@ target_compile_options(brume_own_flags INTERFACE
   "$<$<COMPILE_LANGUAGE:CXX>:$<$<OR:$<CONFIG:Release>,$<CONFIG:>>:-O2>;-fno-math-errno;${cxx_warnings}>")
 
 if(BRUME_SANITIZE)
-  # GCC 12 sees array bounds and uninitialised values through its own instrumentation that are not
+  # GCC 12 sees bounds, overflows and uninitialised values in its own instrumentation that are not
   # there.
   set(sanitize -fsanitize=${BRUME_SANITIZE} -fno-omit-frame-pointer -g1 -Wno-array-bounds
-      -Wno-maybe-uninitialized)
+      -Wno-maybe-uninitialized -Wno-stringop-overflow)
   add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:${sanitize}>")
   add_link_options(-fsanitize=${BRUME_SANITIZE})
   add_compile_definitions(BRUME_SANITIZE)
