@@ -35,15 +35,18 @@ int selftest(bool cuda, bool coverage) {
   if (coverage) return list_coverage(rows);
   const Device device{cuda ? DeviceType::cuda : DeviceType::cpu, 0};
   (void)backend(device.type);  // says why if there is none
-  int failed = 0;
+  size_t failed = 0, without_kernel = 0;
   for (const auto& row : rows) {
     const auto failures = op_table::check_row(row, device);
-    failed += failures.empty() ? 0 : 1;
+    const auto missing = [](const op_table::Failure& f) { return f.missing_kernel; };
+    if (!failures.empty())
+      ++(std::all_of(failures.begin(), failures.end(), missing) ? without_kernel : failed);
     for (const auto& f : failures)
-      std::printf("FAILED  %s, %s: %s\n", f.row.c_str(), f.check.c_str(), f.text.c_str());
+      std::printf("%s  %s, %s: %s\n", f.missing_kernel ? "absent" : "FAILED", f.row.c_str(),
+                  f.check.c_str(), f.text.c_str());
   }
-  std::printf("%zu rows on the %s: %zu passed, %d failed\n", rows.size(), name(device.type),
-              rows.size() - static_cast<size_t>(failed), failed);
+  std::printf("%zu rows on the %s: %zu passed, %zu failed, %zu without a kernel\n", rows.size(),
+              name(device.type), rows.size() - failed - without_kernel, failed, without_kernel);
   return failed == 0 ? 0 : 1;
 }
 
