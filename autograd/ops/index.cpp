@@ -16,7 +16,8 @@ Tensor row_major(const Tensor& x) { return relayout(x, Layout::row_major); }
 void check_index(const char* who, const Tensor& index, int64_t limit) {
   check<DTypeError>(index.dtype() == DType::i64, who, ": wants an index of i64, got ",
                     index.dtype());
-  if (index.numel() > 0) kernels(index).index.check_indices(who, limit, index.view());
+  const Tensor lines = index.rank() == 0 ? reshape(index, {1}) : index;
+  if (index.numel() > 0) kernels(index).index.check_indices(who, limit, lines.view());
 }
 
 void check_same_dtype(const char* who, const Tensor& x, const Tensor& source) {

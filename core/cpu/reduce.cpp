@@ -2,7 +2,6 @@
 // ColumnsForm adds whole rows to each other element by element.
 
 #include <algorithm>
-#include <cstring>
 #include <limits>
 #include <vector>
 
@@ -153,7 +152,7 @@ class RowsForm {
     const int64_t grain = std::max<int64_t>(kGrain / std::max<int64_t>(work, 1), 1);
     if (pieces_ == 1) {
       parallel_for(plan_.kept_count, grain, [&](int64_t begin, int64_t end) {
-        Walk at(plan_.kept, begin);
+        ReduceWalk at(plan_.kept, begin);
         for (int64_t k = begin; k < end; ++k, at.next())
           job_.put(at.y, runs(at.x, 0, plan_.reduced_count, plan_.run.size));
       });
@@ -165,7 +164,7 @@ class RowsForm {
       for (int64_t i = begin; i < end; ++i)
         partial[static_cast<size_t>(i)] = piece(i / pieces_, i % pieces_);
     });
-    Walk at(plan_.kept, 0);
+    ReduceWalk at(plan_.kept, 0);
     for (int64_t k = 0; k < plan_.kept_count; ++k, at.next()) {
       P total = partial[static_cast<size_t>(k * pieces_)];
       for (int64_t p = 1; p < pieces_; ++p)
@@ -179,7 +178,7 @@ class RowsForm {
 
   P piece(int64_t kept, int64_t number) const {
     const int64_t first = number / cuts_ * group_, cut = number % cuts_ * kPiece;
-    return runs(Walk(plan_.kept, kept).x + cut * plan_.run.x, first,
+    return runs(ReduceWalk(plan_.kept, kept).x + cut * plan_.run.x, first,
                 std::min(first + group_, plan_.reduced_count),
                 std::min(plan_.run.size - cut, kPiece));
   }
@@ -197,7 +196,7 @@ class RowsForm {
       total = reducer.combine(total, reducer.row(buffer, filled));
       filled = 0;
     };
-    Walk at(plan_.reduced, first);
+    ReduceWalk at(plan_.reduced, first);
     for (int64_t r = first; r < last; ++r, at.next()) {
       const int64_t from = x + at.x;
       if (straight) {
@@ -260,7 +259,7 @@ class ColumnsForm {
     const int64_t first = number % row_pieces_ * kRows * fold_;
     std::fill(sums, sums + n * fold_, job_.reducer.identity);
     if (outer_ > 0)
-      add_rows(Walk(plan_.kept, kept).x + Walk(plan_.reduced, number / row_pieces_).x +
+      add_rows(ReduceWalk(plan_.kept, kept).x + ReduceWalk(plan_.reduced, number / row_pieces_).x +
                    first * rows_.x + first_column * plan_.columns.x,
                std::min(kRows * fold_, rows_.size - first), n, sums);
     std::copy(sums, sums + n,
@@ -285,7 +284,7 @@ class ColumnsForm {
   }
 
   void combine(int64_t kept, P* partial) const {
-    const int64_t n = plan_.columns.size, y = Walk(plan_.kept, kept).y;
+    const int64_t n = plan_.columns.size, y = ReduceWalk(plan_.kept, kept).y;
     P* total = partial + kept * pieces_ * n;
     for (int64_t p = 1; p < pieces_; ++p)
       for (int64_t c = 0; c < n; ++c) total[c] = job_.reducer.combine(total[c], total[p * n + c]);
@@ -294,7 +293,7 @@ class ColumnsForm {
 
   const Job<E, P>& job_;
   ReducePlan plan_;
-  Axis rows_;
+  ReduceAxis rows_;
   int64_t outer_, fold_, tiles_, row_pieces_, pieces_;
 };
 

@@ -5,15 +5,15 @@
 
 namespace brume::cpu {
 
-void AxisList::push_merged(Axis axis) {
-  Axis& outer = axes_[count_ - 1];
+void ReduceAxes::push_merged(ReduceAxis axis) {
+  ReduceAxis& outer = axes_[count_ - 1];
   if (outer.x == axis.x * axis.size && outer.y == axis.y * axis.size)
     outer = {outer.size * axis.size, axis.x, axis.y};
   else
     push_back(axis);
 }
 
-int64_t AxisList::numel() const {
+int64_t ReduceAxes::numel() const {
   int64_t product = 1;
   for (int i = 0; i < count_; ++i) product *= axes_[i].size;
   return product;
@@ -46,8 +46,8 @@ ReducePlan reduce_plan(const View& x, const View& y) {
   for (int k = 0; k < order.rank(); ++k) {
     const int i = static_cast<int>(order[k]);
     const bool stays = y.size(i) != 1;
-    AxisList& axes = stays ? plan.kept : plan.reduced;
-    const Axis axis{x.size(i), x.stride(i), stays ? y.stride(i) : 0};
+    ReduceAxes& axes = stays ? plan.kept : plan.reduced;
+    const ReduceAxis axis{x.size(i), x.stride(i), stays ? y.stride(i) : 0};
     // Only neighbours in memory merge.
     if (k > 0 && plan.innermost_stays == stays)
       axes.push_merged(axis);
@@ -62,7 +62,7 @@ ReducePlan reduce_plan(const View& x, const View& y) {
   return plan;
 }
 
-Walk::Walk(const AxisList& axes, int64_t start) : axes_(axes) {
+ReduceWalk::ReduceWalk(const ReduceAxes& axes, int64_t start) : axes_(axes) {
   for (int k = axes.count(); k-- > 0 && start > 0; start /= axes[k].size) {
     index_[k] = start % axes[k].size;
     x += index_[k] * axes[k].x;

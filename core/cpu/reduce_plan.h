@@ -6,33 +6,33 @@
 namespace brume::cpu {
 
 /// An axis of the iteration: its size, x's stride and y's stride (elements).
-struct Axis {
+struct ReduceAxis {
   int64_t size = 1, x = 0, y = 0;
 };
 
 /// Axes, outermost first.
-class AxisList {
+class ReduceAxes {
  public:
   int count() const { return count_; }
-  const Axis& operator[](int i) const { return axes_[i]; }
-  void push_back(Axis axis) { axes_[count_++] = axis; }
+  const ReduceAxis& operator[](int i) const { return axes_[i]; }
+  void push_back(ReduceAxis axis) { axes_[count_++] = axis; }
   /// Lengthens the last axis if `axis` continues it in both tensors.
-  void push_merged(Axis axis);
+  void push_merged(ReduceAxis axis);
   /// Size 1 if there is none.
-  Axis take_last() { return count_ == 0 ? Axis{} : axes_[--count_]; }
+  ReduceAxis take_last() { return count_ == 0 ? ReduceAxis{} : axes_[--count_]; }
   /// Product of the sizes.
   int64_t numel() const;
 
  private:
-  Axis axes_[kMaxRank];
+  ReduceAxis axes_[kMaxRank];
   int count_ = 0;
 };
 
 /// The axes that stay and those that are summed.
 struct ReducePlan {
-  AxisList kept, reduced;
-  Axis columns;  // innermost, if that axis stays
-  Axis run;      // innermost, if that axis is summed; then columns.size is 1
+  ReduceAxes kept, reduced;
+  ReduceAxis columns;  // innermost, if that axis stays
+  ReduceAxis run;      // innermost, if that axis is summed; then columns.size is 1
   bool innermost_stays = false;
   int64_t kept_count = 1, reduced_count = 1;  // products of kept and of reduced
 };
@@ -41,9 +41,9 @@ struct ReducePlan {
 ReducePlan reduce_plan(const View& x, const View& y);
 
 /// Walks over axes in order and knows where it stands in x and in y.
-class Walk {
+class ReduceWalk {
  public:
-  Walk(const AxisList& axes, int64_t start);
+  ReduceWalk(const ReduceAxes& axes, int64_t start);
   void next() {
     for (int k = axes_.count(); k-- > 0;) {
       x += axes_[k].x;
@@ -57,7 +57,7 @@ class Walk {
   int64_t x = 0, y = 0;
 
  private:
-  const AxisList& axes_;
+  const ReduceAxes& axes_;
   int64_t index_[kMaxRank] = {};
 };
 

@@ -1,7 +1,5 @@
 #include <brume/core/cpu/scan.h>
 
-#include <algorithm>
-
 #include <brume/core/cpu/lines.h>
 
 namespace brume::cpu {

@@ -9,6 +9,7 @@ enum class ScatterReduce { replace, sum, mean, max, min };
 
 struct IndexKernels {
   // Raises ShapeError unless every index lies in [0, limit): names `who`, the index and the limit.
+  // index has a rank of 1 or more, any strides.
   Kernel<"check_indices", void(const char* who, int64_t limit, const View& index)> check_indices{};
   // y[.., j, ..] = x[.., index[j], ..]; all row-major; any dtype.
   Kernel<"index_select", void(int axis, const View& x, const View& index, const View& y)>

@@ -158,6 +158,12 @@ TEST_CASE("the padding row of an embedding gets no gradient") {
   CHECK(grad_of(weight).to_vector<float>() == Floats{1, 1, 0, 0, 0, 0});
 }
 
+TEST_CASE("an index of rank 0 chooses one row of an embedding") {
+  const Tensor one = from_vector<int64_t>({2}, {});
+  CHECK(embedding(reshape(arange(0, 6), {3, 2}), one).to_vector<float>() == Floats{4, 5});
+  CHECK_THROWS_AS(embedding(zeros({2, 2}), one), ShapeError);
+}
+
 TEST_CASE("sorting is stable and puts NaN last, or first when descending") {
   const Tensor x = floats({2, kNan, 1, 2, 1});
   CHECK(sort(x, 0).second.to_vector<int64_t>() == Integers{2, 4, 0, 3, 1});
