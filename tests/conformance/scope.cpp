@@ -62,41 +62,44 @@ Value Scope::decode(const Value& form) const {
     return out;
   }
   const Map* map = form.get_if<Map>();
-  if (!map || map->empty()) return form;
-  const auto& [key, first] = map->front();
-  if (map->size() == 1) {
-    if (key == "dtype" || key == "value") return decode(first);
-    if (key == "ref") return resolve(first.text("ref"));
-    if (key == "graph") return decode(Value(first.map("graph")));
-    if (key == "per_step")
-      return Array{select(file_.tensor(first.text("per_step")).tensor, 0, step_), false};
+  if (!map) return form;
+  // A form has its own keys and no others.
+  const auto member = [&](const char* key, const char* companion = nullptr) -> const Value* {
+    const Value* found = form.find(key);
+    const bool accompanied = companion && map->size() == 2 && form.find(companion);
+    return found && (map->size() == 1 || accompanied) ? found : nullptr;
+  };
+  if (const Value* inner = member("value")) return decode(*inner);
+  if (const Value* name = member("dtype")) return *name;
+  if (const Value* name = member("ref")) return resolve(name->text("ref"));
+  if (const Value* graph = member("graph"))
+    return Map{{"edge_index", file_.tensor(graph->at("edge_index").text("edge_index"))},
+               {"num_nodes", graph->at("num_nodes")}};
+  if (const Value* key = member("per_step"))
+    return Array{select(file_.tensor(key->text("per_step")).tensor, 0, step_), false};
+  if (const Value* key = member("tensor", "view")) {
+    Array array = file_.tensor(key->text("tensor"));
+    if (const Value* view = form.find("view"))
+      array.tensor = viewed(array.tensor, view->list("view"));
+    return array;
   }
-  if (key == "tensor") return decode_tensor(*map);
-  if (key == "tensors") {
+  if (const Value* keys = member("tensors")) {
     List out;
-    for (const Value& name : first.list("tensors"))
-      out.push_back(file_.tensor(name.text("tensors")));
+    for (const Value& key : keys->list("tensors")) out.push_back(file_.tensor(key.text("tensors")));
     return out;
   }
-  if (key == "tensordict") {
+  if (const Value* entries = member("tensordict", "batch")) {
     Map out;
-    for (const auto& [name, tensor] : first.map("tensordict"))
-      out.emplace_back(name, file_.tensor(tensor.text("tensordict")));
+    for (const auto& [name, key] : entries->map("tensordict"))
+      out.emplace_back(name, file_.tensor(key.text("tensordict")));
     return out;
   }
-  if (key == "partial")
-    return Object{Partial{decode(first), decode(form.at("kwargs")).map("kwargs")}, "a partial",
+  if (const Value* callable = member("partial", "kwargs"))
+    return Object{Partial{decode(*callable), decode(form.at("kwargs")).map("kwargs")}, "a partial",
                   &kPartialMethods};
   Map out;
   for (const auto& [name, value] : *map) out.emplace_back(name, decode(value));
   return out;
-}
-
-Value Scope::decode_tensor(const Map& form) const {
-  Array array = file_.tensor(form[0].second.text("tensor"));
-  if (form.size() > 1 && form[1].first == "view")
-    array.tensor = viewed(array.tensor, form[1].second.list("view"));
-  return array;
 }
 
 Map Scope::decode_call(const Value& call) const {

@@ -35,7 +35,6 @@ class Scope {
   Value call(const std::string& target, Map arguments) const;
 
  private:
-  Value decode_tensor(const Map& form) const;
   Value resolve(const std::string& reference) const;
 
   const CaseFile& file_;
