@@ -103,6 +103,7 @@ int bench(int argc, char** argv) {
   Rows rows;
   add_gemm_rows(rows);
   add_conv_rows(rows);
+  add_pointwise_rows(rows);
   std::erase_if(rows, [&](const Row& row) { return !chosen(row.name, wanted); });
   if (rows.empty()) {
     std::fprintf(stderr, "brume-bench: no row has such a name; --list prints them\n");
