@@ -10,11 +10,11 @@ struct Stirling {
   double c[8];
 };
 template <int kOrder>
-inline constexpr Stirling stirling = [] {
+constexpr Stirling stirling() {
   Stirling s{{1. / 6, -1. / 30, 1. / 42, -1. / 30, 5. / 66, -691. / 2730, 7. / 6, -3617. / 510}};
   for (int i = 0; i < 8; ++i) s.c[i] *= kOrder == 0 ? 0.5 / (i + 1) : kOrder == 1 ? 1 : 2 * i + 3;
   return s;
-}();
+}
 
 /// The derivative of order 0, 1 or 2 of digamma.
 /// @source Abramowitz and Stegun 1964, 6.4.6, 6.4.7 (recurrence, reflection), 6.4.11 (asymptotic)
@@ -43,8 +43,9 @@ BRUME_HD_CALL double polygamma(double x) {
     for (; x < 7; x += 1) shifted += kOrder == 1 ? 1 / (x * x) : -2 / (x * x * x);
   }
   const double r = 1 / x, z = r * r;
-  double series = 0;  // sum of B_2k z^k times a factor of the order
-  for (int k = 7; k >= 0; --k) series = (series + stirling<kOrder>.c[k]) * z;
+  constexpr Stirling factor = stirling<kOrder>();  // in here: a GPU has no variables of namespaces
+  double series = 0;                               // sum of B_2k z^k times a factor of the order
+  for (int k = 7; k >= 0; --k) series = (series + factor.c[k]) * z;
   if (kOrder == 0) return shifted + BRUME_LIBM(log)(x) - 0.5 * r - series;
   if (kOrder == 1) return shifted + r + 0.5 * z + r * series;
   return shifted - z - r * z - z * series;

@@ -8,6 +8,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <brume/core/kernels/pointwise.h>
 #include <brume/core/math/pointwise_loops.h>
 #include <brume/cuda/device/element.cuh>
 #include <brume/cuda/device/steps.cuh>
@@ -25,7 +26,7 @@ __host__ __device__ constexpr int packs_per_thread(int arity) {
 
 /// A functor's constants on their way to the device.
 struct Constants {
-  alignas(8) unsigned char bytes[32] = {};
+  alignas(8) unsigned char bytes[kMaxFunctorBytes] = {};
 };
 
 // Outputs stand first: y, x.. | gx.., g, x.. | gg, gx.., g, x.., h..
