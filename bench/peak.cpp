@@ -10,13 +10,12 @@
 
 namespace brume::bench {
 
-double peak_gflops() {
+double peak_gflops(int repeats) {
   constexpr int64_t kRounds = 20000;  // a quarter of a millisecond
-  constexpr int kRepeats = 400;
   const int threads = num_threads();
   std::atomic<float> sink = 0;
   double best = 0;
-  for (int i = 0; i < kRepeats; ++i) {
+  for (int i = 0; i < repeats; ++i) {
     const double start = seconds();
     cpu::parallel_chunks(threads, [&](int64_t) { sink = cpu::peak_isa().chains(kRounds); });
     best =

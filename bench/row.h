@@ -28,7 +28,7 @@ void add_gemm_rows(Rows& rows);
 void add_conv_rows(Rows& rows);
 void add_pointwise_rows(Rows& rows);
 
-/// Multiply-add rate of all threads in the instruction set in use, GFLOP/s.
-double peak_gflops();
+/// Multiply-add rate of all threads in the instruction set in use, the best of `repeats`, GFLOP/s.
+double peak_gflops(int repeats);
 
 }  // namespace brume::bench
