@@ -61,13 +61,11 @@ nlohmann::json run(const Row& row, double budget) {
   reset_peak_rss();
   const Work work = row.set_up();
   work.step();
-  const double first_step = seconds() - process_start;
   const Timing step = time(work.step, budget, work.step_flops);
   const double gflops = work.step_flops / step.least * 1e-6;
   nlohmann::json out{
       {"cfg", row.name},           {"params", work.params}, {"step_med_ms", step.median},
-      {"step_min_ms", step.least}, {"gflops", gflops},      {"peak_share", step.share},
-      {"t_first_step", first_step}};
+      {"step_min_ms", step.least}, {"gflops", gflops},      {"peak_share", step.share}};
   std::printf("%-34s %10.4f %10.4f", row.name.c_str(), step.median, step.least);
   if (work.step_flops > 0)
     std::printf(" %9.1f %5.0f %%", gflops, 100 * step.share);
@@ -100,7 +98,7 @@ int bench(int argc, char** argv) {
   std::string json;
   int threads = num_threads();
   double budget = 0.5;
-  bool list = false, cpu_time = false;
+  bool list = false, cpu_time = false, once = false;
   CLI::App app("Times kernels and models, beside the multiply-add peak of this machine");
   app.add_option("--rows", wanted, "Names, or beginnings followed by *")->delimiter(',');
   app.add_option("--threads", threads, "Threads of the kernels")->check(CLI::PositiveNumber);
@@ -108,6 +106,8 @@ int bench(int argc, char** argv) {
   app.add_option("--seconds", budget, "Time per figure")->check(CLI::PositiveNumber);
   app.add_flag("--cpu-time", cpu_time,
                "On one thread, count its CPU time: for a machine that others keep busy");
+  app.add_flag("--once", once,
+               "Only set up each row and run its step once; prints the seconds since the start");
   app.add_flag("--list", list, "Print the names of the rows");
   CLI11_PARSE(app, argc, argv);
 
@@ -115,6 +115,7 @@ int bench(int argc, char** argv) {
   add_gemm_rows(rows);
   add_conv_rows(rows);
   add_pointwise_rows(rows);
+  add_model_rows(rows);
   std::erase_if(rows, [&](const Row& row) { return !chosen(row.name, wanted); });
   if (rows.empty()) {
     std::fprintf(stderr, "brume-bench: no row has such a name; --list prints them\n");
@@ -129,6 +130,13 @@ int bench(int argc, char** argv) {
     count_cpu_time();
   }
   set_num_threads(threads);
+  if (once) {
+    for (const Row& row : rows) {
+      row.set_up().step();
+      std::printf("%-34s first step after %.3f s\n", row.name.c_str(), seconds() - process_start);
+    }
+    return 0;
+  }
   const double peak = peak_gflops(400);
   std::printf("peak %.1f GFLOP/s (%s, %d threads)\n", peak, cpu::name(cpu::isa()), threads);
   std::printf("%-34s %10s %10s %9s %7s %10s %10s %7s\n", "row", "median ms", "min ms", "GFLOP/s",

@@ -26,6 +26,7 @@ using Rows = std::vector<Row>;
 // One file per group; main.cpp lists them.
 void add_gemm_rows(Rows& rows);
 void add_conv_rows(Rows& rows);
+void add_model_rows(Rows& rows);
 void add_pointwise_rows(Rows& rows);
 
 /// Multiply-add rate of all threads in the instruction set in use, the best of `repeats`, GFLOP/s.

@@ -1,0 +1,118 @@
+// Whole training steps (gradients forgotten, loss, backward, Adam) and 18-step Heun sampling runs.
+
+#include <memory>
+
+#include <brume/autograd/backward.h>
+#include <brume/autograd/mode.h>
+#include <brume/autograd/ops/loss.h>
+#include <brume/diffusion/adapters.h>
+#include <brume/diffusion/losses.h>
+#include <brume/diffusion/preconditioners.h>
+#include <brume/diffusion/sample.h>
+#include <brume/diffusion/schedulers/edm.h>
+#include <brume/nn/models/fully_connected.h>
+#include <brume/nn/optim/adam.h>
+
+#include "bench/row.h"
+#include "bench/values.h"
+
+namespace brume::bench {
+namespace {
+
+int64_t parameter_count(const nn::Module& model) {
+  int64_t count = 0;
+  for (const auto& [name, p] : model.parameters()) count += p.numel();
+  return count;
+}
+
+// What a diffusion row keeps between steps.
+struct Denoising {
+  nn::Ref<nn::Module> net;
+  diffusion::AnyModel model;
+  diffusion::EDMNoiseScheduler scheduler{};
+  diffusion::MSEDSMLoss loss{model, scheduler};
+  nn::Adam optimizer{net->parameters(), {.lr = 1e-4}};
+  Generator rng{0};
+  Tensor x0;
+
+  void step() {
+    optimizer.zero_grad();
+    backward(loss(x0, rng));
+    optimizer.step();
+  }
+  void sample() {
+    const NoGrad no_grad;
+    net->train(false);
+    diffusion::NoiseSource noise(rng);
+    const Tensor start = scheduler.init_latents(
+        x0.shape(), full({x0.size(0)}, diffusion::EDMNoiseSchedulerConfig{}.sigma_max), noise,
+        {.layout = Layout::channels_last});
+    const auto denoiser = diffusion::denoiser(scheduler, {.x0 = bind(model)});
+    (void)diffusion::sample(denoiser, start, scheduler, {.num_steps = 18});
+    net->train(true);
+  }
+};
+
+// gflop: multiply-adds of convolutions, products and attention in a training step, counted twice
+// each; backward costs twice its forward.
+Row unet(int64_t model_channels, int64_t batch, double gflop) {
+  return {cat("unet", model_channels, "_b", batch), [=] {
+            const auto net = nn::make<diffusion::SongUNetAdapter>({.img_resolution = 32,
+                                                                   .in_channels = 3,
+                                                                   .out_channels = 3,
+                                                                   .model_channels = model_channels,
+                                                                   .channel_mult = {1, 2, 2},
+                                                                   .num_blocks = 2,
+                                                                   .attn_resolutions = {16},
+                                                                   .dropout = 0});
+            const auto d = std::shared_ptr<Denoising>(
+                new Denoising{.net = net,
+                              .model = nn::make<diffusion::EDMPreconditioner>({.model = net}),
+                              .x0 = values({batch, 3, 32, 32}, Layout::channels_last)});
+            return Work{.step = [=] { d->step(); },
+                        .step_flops = gflop * 1e9,
+                        .sample = [=] { d->sample(); },
+                        .params = parameter_count(*net)};
+          }};
+}
+
+Row fully_connected(const std::string& name, const nn::FullyConnectedConfig& config, int64_t batch,
+                    int repeat) {
+  return {name, [=] {
+            const auto net = nn::make<nn::FullyConnected>(config);
+            const auto adam =
+                std::make_shared<nn::Adam>(net->parameters(), nn::AdamOptions{.lr = 1e-4});
+            const Tensor x = values({batch, config.in_features});
+            const Tensor y = values({batch, config.out_features});
+            const int64_t products =
+                config.layer_size * (config.in_features + config.out_features +
+                                     (config.num_layers - 1) * config.layer_size);
+            return Work{.step =
+                            [=] {
+                              for (int i = 0; i < repeat; ++i) {
+                                adam->zero_grad();
+                                backward(mse_loss((*net)(x), y));
+                                adam->step();
+                              }
+                            },
+                        .step_flops = 6.0 * repeat * static_cast<double>(batch * products),
+                        .params = parameter_count(*net)};
+          }};
+}
+
+}  // namespace
+
+void add_model_rows(Rows& rows) {
+  rows.push_back(unet(32, 16, 43.3));
+  rows.push_back(unet(32, 1, 43.3 / 16));
+  rows.push_back(unet(64, 16, 168));
+  rows.push_back(unet(64, 1, 168.0 / 16));
+  rows.push_back(fully_connected(
+      "fc", {.in_features = 64, .layer_size = 512, .out_features = 64, .num_layers = 6}, 4096, 1));
+  // 1000 steps: milliseconds read as microseconds per step.
+  rows.push_back(fully_connected(
+      "tiny_x1000", {.in_features = 2, .layer_size = 64, .out_features = 2, .num_layers = 2}, 64,
+      1000));
+}
+
+}  // namespace brume::bench
