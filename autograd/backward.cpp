@@ -169,7 +169,7 @@ class Pass {
     for (size_t k = 0; k < result.size(); ++k) {
       const Edge& edge = node.edges[k];
       if (!result[k].defined() || !edge || !wanted(edge)) continue;
-      Tensor g = sum_to(std::move(result[k]), edge.shape);
+      Tensor g = sum_to(result[k], edge.shape);
       result[k] = {};  // so that g can be added to in place
       if (edge.node)
         add_into(states_[edge.node->slot].grads[static_cast<size_t>(edge.result)], std::move(g));

@@ -37,6 +37,12 @@ BRUME_NATIVE_VECTOR(int32_t, 16)
 BRUME_NATIVE_VECTOR(int64_t, 2)
 BRUME_NATIVE_VECTOR(int64_t, 4)
 BRUME_NATIVE_VECTOR(int64_t, 8)
+BRUME_NATIVE_VECTOR(uint32_t, 4)
+BRUME_NATIVE_VECTOR(uint32_t, 8)
+BRUME_NATIVE_VECTOR(uint32_t, 16)
+BRUME_NATIVE_VECTOR(uint64_t, 2)
+BRUME_NATIVE_VECTOR(uint64_t, 4)
+BRUME_NATIVE_VECTOR(uint64_t, 8)
 BRUME_NATIVE_VECTOR(uint8_t, 4)
 BRUME_NATIVE_VECTOR(uint8_t, 8)
 BRUME_NATIVE_VECTOR(uint8_t, 16)
@@ -48,6 +54,20 @@ BRUME_NATIVE_VECTOR(uint16_t, 8)
 BRUME_NATIVE_VECTOR(uint16_t, 16)
 #undef BRUME_NATIVE_VECTOR
 #endif
+
+// What T's sums are taken in: lanes whose result is not used may overflow, so integers wrap.
+template <class T>
+struct WrappingInteger {
+  using type = T;
+};
+template <>
+struct WrappingInteger<int32_t> {
+  using type = uint32_t;
+};
+template <>
+struct WrappingInteger<int64_t> {
+  using type = uint64_t;
+};
 
 template <int kBytes>
 struct SignedInteger;
@@ -109,6 +129,7 @@ template <class T, int N>
 struct Vec {
   using Element = T;
   using Native = typename NativeVector<T, N>::type;
+  using Wrapping = typename NativeVector<typename WrappingInteger<T>::type, N>::type;
   using Mask = math::Mask<sizeof(T), N>;
   static constexpr int kLanes = N;
   Native v;
@@ -139,10 +160,16 @@ struct Vec {
     __builtin_memcpy(to, lanes, sizeof(T) * static_cast<unsigned>(n));
   }
 
-  friend BRUME_HD Vec operator-(Vec a) { return make(-a.v); }
-  friend BRUME_HD Vec operator+(Vec a, Vec b) { return make(a.v + b.v); }
-  friend BRUME_HD Vec operator-(Vec a, Vec b) { return make(a.v - b.v); }
-  friend BRUME_HD Vec operator*(Vec a, Vec b) { return make(a.v * b.v); }
+  friend BRUME_HD Vec operator-(Vec a) { return make((Native) - (Wrapping)a.v); }
+  friend BRUME_HD Vec operator+(Vec a, Vec b) {
+    return make((Native)((Wrapping)a.v + (Wrapping)b.v));
+  }
+  friend BRUME_HD Vec operator-(Vec a, Vec b) {
+    return make((Native)((Wrapping)a.v - (Wrapping)b.v));
+  }
+  friend BRUME_HD Vec operator*(Vec a, Vec b) {
+    return make((Native)((Wrapping)a.v * (Wrapping)b.v));
+  }
   friend BRUME_HD Vec operator/(Vec a, Vec b) { return make(a.v / b.v); }
   // A number beside a vector is every lane.
   friend BRUME_HD Vec operator+(Vec a, double b) { return a + Vec(b); }

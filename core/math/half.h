@@ -13,9 +13,8 @@ BRUME_HD Vec<float, N> from_bf16(Vec<uint16_t, N> bits) {
 template <int N>
 BRUME_HD Vec<uint16_t, N> to_bf16(Vec<float, N> x) {
   using I = Vec<int32_t, N>;
-  const I u = bits_as<int32_t>(x), high = u >> 16, low = u & I(0xffff);
-  // The halves apart: the sum of a NaN's bits would overflow.
-  const I nan = high | I(0x40), even = high + ((low + (high & I(1)) + 0x7fff) >> 16);
+  const I u = bits_as<int32_t>(x), high = u >> 16;
+  const I nan = high | I(0x40), even = (u + (high & I(1)) + 0x7fff) >> 16;
   return convert<uint16_t>(select(x == x, even, nan));
 }
 

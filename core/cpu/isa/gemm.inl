@@ -177,8 +177,8 @@ void multiply(const Product<T>& p) {
   const int64_t turns = row_tiles * ((p.n + most * kW - 1) / (most * kW));
   Fetch<T> fetch_a(p.ahead[0], turns), fetch_b(p.ahead[1], turns);
   for (int64_t j = 0; j < p.n;) {
-    int log = 0;
-    while ((1 << log) < most && (int64_t{1} << log) * kW < p.n - j) ++log;
+    int log = 0;  // never more vectors than are left: b ends with them
+    while ((2 << log) <= most && ((int64_t{2} << log) - 1) * kW < p.n - j) ++log;
     const int64_t wide = (int64_t{1} << log) * kW;
     const int64_t columns = wide < p.n - j ? wide : p.n - j;
     const T* b = p.b + j / (2 * kW) * p.b_panel;
