@@ -48,9 +48,9 @@ int64_t numel(const Shape& shape) {
     check(size >= 0, "shape: sizes must not be negative, got ", shape);
     empty |= size == 0;
     overflow |= __builtin_mul_overflow(count, std::max<int64_t>(size, 1), &count);
-    overflow |= count > int64_t{1} << 62;
   }
-  check(!overflow, "shape: ", shape, " has more than 2^62 elements");
+  check(!overflow && (empty || count <= int64_t{1} << 59), "shape: ", shape,
+        " has more than 2^59 elements");
   return empty ? 0 : count;
 }
 

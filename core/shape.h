@@ -49,7 +49,8 @@ using Strides = Dims;
 
 std::string to_string(const Dims& dims);  // "[8, 3, 32, 32]"
 
-/// Product of the sizes; 1 for rank 0. @throws ShapeError on a negative size or beyond 2^62
+/// Product of the sizes; 1 for rank 0. @throws ShapeError on a negative size or beyond 2^59: their
+/// bytes must be countable
 int64_t numel(const Shape& shape);
 
 /// Turns an axis counted from the end (-1 = last) into one from the front.

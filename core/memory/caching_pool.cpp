@@ -34,7 +34,7 @@ size_t class_bytes(int size_class) {
 CachingPool::CachingPool(SystemAllocate system_allocate, SystemFree system_free)
     : system_allocate_(system_allocate),
       system_free_(system_free),
-      lists_(static_cast<size_t>(size_class(size_t{1} << 60))),
+      classes_(static_cast<size_t>(size_class(size_t{1} << 60))),
       limit_(std::numeric_limits<int64_t>::max()) {}
 
 CachingPool::~CachingPool() { trim(); }
@@ -44,21 +44,15 @@ void* CachingPool::allocate(size_t bytes) {
   const int c = size_class(bytes);
   const size_t size = class_bytes(c);
   const std::scoped_lock lock(mutex_);
-  auto& list = lists_[static_cast<size_t>(c)];
+  SizeClass& of = classes_[static_cast<size_t>(c)];
   void* data = nullptr;
-  if (!list.empty()) {
-    data = list.back();
-    list.pop_back();
+  if (!of.cached.empty()) {
+    data = of.cached.back();
+    of.cached.pop_back();
     stats_.cached -= static_cast<int64_t>(size);
     ++stats_.hits;
   } else {
-    data = system_allocate_(size);
-    if (!data) {
-      trim_locked();
-      data = system_allocate_(size);
-    }
-    check<Error>(data != nullptr, "memory: no ", size, " bytes left; ", stats_.live,
-                 " are in use. Use a smaller batch or model");
+    data = new_block(size, of);
     ++stats_.misses;
   }
   stats_.live += static_cast<int64_t>(size);
@@ -66,24 +60,41 @@ void* CachingPool::allocate(size_t bytes) {
   return data;
 }
 
-void CachingPool::free(void* data, size_t bytes) {
+void* CachingPool::new_block(size_t bytes, SizeClass& of) {
+  if (of.cached.capacity() <= of.blocks) of.cached.reserve(2 * of.blocks + 1);
+  void* data = system_allocate_(bytes);
+  if (!data) {
+    trim_locked();
+    data = system_allocate_(bytes);
+  }
+  check<Error>(data != nullptr, "memory: no ", bytes, " bytes left; ", stats_.live,
+               " are in use. Use a smaller batch or model");
+  ++of.blocks;
+  return data;
+}
+
+void CachingPool::free(void* data, size_t bytes) noexcept {
   if (!data) return;
   const int c = size_class(bytes);
   const auto size = static_cast<int64_t>(class_bytes(c));
   const std::scoped_lock lock(mutex_);
+  SizeClass& of = classes_[static_cast<size_t>(c)];
   stats_.live -= size;
   if (stats_.cached + size > limit_) {
+    --of.blocks;
     system_free_(data, static_cast<size_t>(size));
     return;
   }
-  lists_[static_cast<size_t>(c)].push_back(data);
+  of.cached.push_back(data);
   stats_.cached += size;
 }
 
 void CachingPool::trim_locked() {
-  for (size_t c = 0; c < lists_.size(); ++c) {
-    for (void* data : lists_[c]) system_free_(data, class_bytes(static_cast<int>(c)));
-    lists_[c].clear();
+  for (size_t c = 0; c < classes_.size(); ++c) {
+    SizeClass& of = classes_[c];
+    for (void* data : of.cached) system_free_(data, class_bytes(static_cast<int>(c)));
+    of.blocks -= of.cached.size();
+    of.cached.clear();
   }
   stats_.cached = 0;
 }

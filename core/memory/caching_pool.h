@@ -21,7 +21,7 @@ class CachingPool {
 
   /// @throws Error naming the size when even an emptied cache leaves no memory
   void* allocate(size_t bytes);
-  void free(void* data, size_t bytes);
+  void free(void* data, size_t bytes) noexcept;
   void trim();  // gives every cached block back
   MemoryStats stats() const;
   void reset_peak();
@@ -32,10 +32,15 @@ class CachingPool {
   SystemAllocate system_allocate_;
   SystemFree system_free_;
   mutable std::mutex mutex_;
-  std::vector<std::vector<void*>> lists_;
+  struct SizeClass {
+    std::vector<void*> cached;  // has room for every block, so that free() allocates nothing
+    size_t blocks = 0;          // cached or in use
+  };
+  std::vector<SizeClass> classes_;
   MemoryStats stats_;
   int64_t limit_;
 
+  void* new_block(size_t bytes, SizeClass& of);
   void trim_locked();
 };
 

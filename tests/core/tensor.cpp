@@ -107,8 +107,10 @@ TEST_CASE("half types round to nearest even and keep special values") {
   }
 }
 
-TEST_CASE("shapes beyond 2^62 elements or rank 8 are refused") {
+TEST_CASE("shapes beyond 2^59 elements or rank 8 are refused") {
   CHECK_THROWS_AS(numel({int64_t{1} << 40, int64_t{1} << 40}), ShapeError);
+  CHECK_THROWS_AS(numel({(int64_t{1} << 59) + 1}), ShapeError);
+  CHECK(numel({int64_t{1} << 59}) == int64_t{1} << 59);
   CHECK_THROWS_AS(numel({-1}), ShapeError);
   CHECK(numel({int64_t{1} << 40, 0, int64_t{1} << 20}) == 0);
   CHECK_THROWS_AS(empty({1, 1, 1, 1, 1, 1, 1, 1, 1}), ShapeError);
