@@ -129,7 +129,8 @@ int sample(const SampleArguments& a) {
     io::write_png_grid(a.out, x,
                        {.columns = rows > 0 ? a.num / rows : 0,
                         .padding = 2,
-                        .scale = std::max<int64_t>(1, 48 / x.size(-1))});
+                        .scale = std::max<int64_t>(1, 48 / x.size(-1)),
+                        .colours = a.colours});
   } else if (a.out.ends_with(".npy")) {
     io::write_npy(a.out, x);
   } else {

@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include <brume/core/io/png.h>
+
 #include "task.h"
 
 namespace brume::tools {
@@ -32,8 +34,9 @@ Tensor draw(const Sampler& sampler, const std::vector<uint64_t>& seeds,
 struct SampleArguments {
   std::string path, out;
   int64_t num = 16;
-  std::string classes, seeds;  // lists or ranges: "3,5" or "0-9"
-  std::vector<int64_t> shape;  // of a model whose file does not say it
+  std::string classes, seeds;                      // lists or ranges: "3,5" or "0-9"
+  std::vector<int64_t> shape;                      // of a model whose file does not say it
+  io::Colours colours = io::Colours::as_they_are;  // of a picture
   DrawOptions draw;
 };
 int sample(const SampleArguments& arguments);

@@ -177,6 +177,19 @@ TEST_CASE("PNG: a batch becomes a grid, filled row by row, clamped to black and 
                   DTypeError);
 }
 
+TEST_CASE("PNG: signed values go from dark blue over white to dark red") {
+  const TemporaryFolder folder;
+  const Tensor x = from_vector<float>({-1, -0.75F, 0, 0.5F, 9, std::nanf("")}, {1, 1, 1, 6});
+  io::write_png_grid(folder / "x.png", x, {.padding = 0, .colours = io::Colours::blue_red});
+  const Tensor y = io::read_png(folder / "x.png");
+  CHECK(y.shape() == Shape{3, 1, 6});
+  CHECK(bytes_of(y) ==
+        text({20, 55, 245, 220, 110, 0, 40, 95, 245, 100, 10, 0, 110, 160, 245, 80, 30, 0}));
+  CHECK_THROWS_AS(
+      io::write_png_grid(folder / "x.png", zeros({1, 3, 4, 4}), {.colours = io::Colours::blue_red}),
+      ShapeError);
+}
+
 TEST_SUITE_END();
 
 }  // namespace brume::test
