@@ -21,7 +21,9 @@ namespace {
 // Products below this many multiply-adds stay on one thread: a fork and join costs about 1 us.
 constexpr int64_t kWorthForking = int64_t{1} << 18;
 // Elements of b that are packed at once for all threads: a longer K goes in stretches.
-constexpr int64_t kSharedPanels = int64_t{1} << 21;
+constexpr int64_t kSharedPanels = int64_t{1} << 19;
+// Tiles above each other in a block.
+constexpr int64_t kBlockTiles = 6;
 
 // How c is cut into chunks of work. Bits do not depend on it.
 struct Cut {
@@ -35,8 +37,8 @@ int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 template <class T>
 Cut cut(const Gemm<T>& g) {
   const auto& isa = gemm_isa<T>();
-  constexpr int64_t kTiles = 6, kColumns = 512, kChunks = 16;
-  Cut c{isa.rows * kTiles, kColumns, 0, 0};
+  constexpr int64_t kBlocks = 4, kColumns = 512, kChunks = 16;
+  Cut c{isa.rows * kBlockTiles * kBlocks, kColumns, 0, 0};
   const auto count = [&] {
     c.rows = std::min(c.rows, std::max<int64_t>(g.m, 1));
     c.row_chunks = ceil_div(g.m, c.rows);
@@ -67,7 +69,7 @@ int64_t panel_columns(int64_t n) {
 template <class T>
 constexpr int64_t kShortRow = 2048 / sizeof(T);
 
-// A block of a [m, k] as a Product reads it: in place or packed row by row.
+// A block of a [m, k] as a Product reads it: in place or packed, adjacent numbers adjacent still.
 template <class T>
 void place_a(const Gemm<T>& g, const T* a, int64_t m, int64_t k, Product<T>& p, Scratch& scratch) {
   constexpr int64_t kFewColumns = 128;
@@ -77,7 +79,15 @@ void place_a(const Gemm<T>& g, const T* a, int64_t m, int64_t k, Product<T>& p, 
   p.a_k = column;
   if (row == 1 && column <= kShortRow<T>) return;
   if (column == 1 && (g.n <= kFewColumns || m <= gemm_isa<T>().rows)) return;
-  p.a_row = k + 64 / static_cast<int64_t>(sizeof(T));
+  constexpr int64_t kLine = 64 / sizeof(T);
+  if (row == 1) {
+    p.a_k = ceil_div(m, kLine) * kLine;
+    T* packed = scratch.take<T>(k * p.a_k);
+    gemm_isa<T>().pack(k, m, a, column, 1, packed, p.a_k);
+    p.a = packed;
+    return;
+  }
+  p.a_row = k + kLine;
   p.a_k = 1;
   T* packed = scratch.take<T>(m * p.a_row);
   gemm_isa<T>().pack(m, k, a, row, column, packed, p.a_row);
@@ -149,23 +159,28 @@ void run_block(const Gemm<T>& g, const Block& at, const T* panels, const Block* 
 // All blocks of K within a block. `panels`: b packed for its stretch of K, all columns; or null.
 template <class T>
 void run_chunk(const Gemm<T>& g, const Block& at, const T* panels, const Block* next) {
-  Epilogue<T> last = g.epilogue;
-  if (last.bias) last.bias += at.j;
-  if (last.residual) last.residual += at.z * g.residual_batch + at.i * last.residual_row + at.j;
-  const bool plain = !last.bias && !last.residual && last.scale == T(1);
-  const int64_t block = k_block(g.k), end = at.k + at.length;
-  Block now = at;
-  for (; now.k < end; now.k += block) {
-    now.length = std::min(block, end - now.k);
-    Block then = now;
-    then.k += block;
-    then.length = std::min(block, end - then.k);
-    const T* packed =
-        panels ? panels + (now.k - at.k) * panel_columns<T>(g.n) + at.j * now.length : nullptr;
-    run_block(g, now, packed, then.k < end ? &then : next,
-              g.c + at.z * g.c_batch + at.i * g.c_row + at.j, g.c_row, now.k > 0,
-              now.k + now.length == g.k && !plain ? &last : nullptr);
-  }
+  const int64_t block = k_block(g.k), end_k = at.k + at.length;
+  // Rows of one block: its part of a stays in the second-level cache beside that of b.
+  const int64_t pieces = ceil_div(at.m, gemm_isa<T>().rows * kBlockTiles);
+  const auto part = [&](int64_t k, int64_t piece) {
+    const int64_t first = at.m * piece / pieces, end = at.m * (piece + 1) / pieces;
+    return Block{at.z, at.i + first, end - first, at.j, at.n, k, std::min(block, end_k - k)};
+  };
+  for (int64_t k = at.k; k < end_k; k += block)
+    for (int64_t piece = 0; piece < pieces; ++piece) {
+      const Block now = part(k, piece);
+      Block then = now;
+      const bool last_piece = piece + 1 == pieces, more = !last_piece || k + block < end_k;
+      if (more) then = last_piece ? part(k + block, 0) : part(k, piece + 1);
+      const T* packed =
+          panels ? panels + (k - at.k) * panel_columns<T>(g.n) + at.j * now.length : nullptr;
+      Epilogue<T> e = g.epilogue;
+      if (e.bias) e.bias += now.j;
+      if (e.residual) e.residual += now.z * g.residual_batch + now.i * e.residual_row + now.j;
+      run_block(g, now, packed, more ? &then : next,
+                g.c + now.z * g.c_batch + now.i * g.c_row + now.j, g.c_row, k > 0,
+                k + now.length == g.k && !e.plain() ? &e : nullptr);
+    }
 }
 
 // b's panels for a stretch of K.
@@ -189,7 +204,7 @@ const T* pack_stretch(const Gemm<T>& g, const T* b, int64_t begin, int64_t end, 
 // Long K, small c: every block of K into a c of its own, then added in the same order as without.
 template <class T>
 void run_split(const Gemm<T>& g, int64_t z) {
-  constexpr int64_t kPieces = 32;
+  constexpr int64_t kPieces = 32, kSumGrain = 16384;
   const int64_t length = k_block(g.k), blocks = ceil_div(g.k, length), size = g.m * g.n;
   const int64_t row_pieces = std::min(ceil_div(kPieces, blocks), ceil_div(g.m, gemm_isa<T>().rows));
   const int64_t rows = ceil_div(g.m, row_pieces), grain = ceil_div(blocks, kPieces);
@@ -214,22 +229,18 @@ void run_split(const Gemm<T>& g, int64_t z) {
       run_block<T>(g, at, nullptr, &then, sums + q * size + at.i * g.n, g.n, false, nullptr);
     }
   });
-  const Epilogue<T>& e = g.epilogue;
-  parallel_for(g.m, ceil_div(16384, blocks * g.n), [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      T* c = g.c + z * g.c_batch + i * g.c_row;
-      std::copy_n(sums + i * g.n, g.n, c);
-      for (int64_t q = 1; q < blocks; ++q) {
-        const T* s = sums + q * size + i * g.n;
-        for (int64_t j = 0; j < g.n; ++j) c[j] += s[j];
-      }
-      const T* residual =
-          e.residual ? e.residual + z * g.residual_batch + i * e.residual_row : nullptr;
-      for (int64_t j = 0; j < g.n; ++j) {
-        if (e.bias) c[j] += e.bias[j];
-        if (residual) c[j] += residual[j];
-        c[j] *= e.scale;
-      }
+  parallel_for(g.m, ceil_div(kSumGrain, blocks * g.n), [&](int64_t begin, int64_t end) {
+    Epilogue<T> e = g.epilogue;
+    if (e.residual) e.residual += z * g.residual_batch + begin * e.residual_row;
+    Product<T> p{};
+    p.m = end - begin;
+    p.n = g.n;
+    p.c = g.c + z * g.c_batch + begin * g.c_row;
+    p.c_row = g.c_row;
+    for (int64_t q = 0; q < blocks; ++q) {
+      p.accumulate = q > 0;
+      p.epilogue = q + 1 == blocks && !e.plain() ? &e : nullptr;
+      gemm_isa<T>().finish(p, sums + q * size + begin * g.n, g.n);
     }
   });
 }
@@ -254,11 +265,10 @@ void run(const Gemm<T>& g) {
   if (g.batch == 0 || g.m == 0 || g.n == 0) return;
   if (g.k == 0) return run_empty_sum(g);
   // A long K over a small c: rows of a and b are then read once, in order.
-  constexpr int64_t kSmallC = 256 * 256, kManyBlocks = 4;
+  constexpr int64_t kSmallC = 256 * 256, kManyBlocks = 4, kSplitSums = int64_t{1} << 21;
   const bool forks = g.batch * g.m * g.n * g.k >= kWorthForking;
   const int64_t blocks = ceil_div(g.k, k_block(g.k));
-  if (forks && g.m * g.n <= kSmallC && blocks >= kManyBlocks &&
-      blocks * g.m * g.n <= kSharedPanels) {
+  if (forks && g.m * g.n <= kSmallC && blocks >= kManyBlocks && blocks * g.m * g.n <= kSplitSums) {
     for (int64_t z = 0; z < g.batch; ++z) run_split(g, z);
     return;
   }
@@ -282,6 +292,7 @@ void run(const Gemm<T>& g) {
           const Block at = block(z + i / c.count(), index, k, length);
           Block then = block(at.z, later, k, std::min(one, length));
           const bool moves = later < c.count() && then.i != at.i;
+          then.m = std::min(then.m, gemm_isa<T>().rows * kBlockTiles);
           run_chunk(g, at, panels, moves ? &then : nullptr);
         });
       }

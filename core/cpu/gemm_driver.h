@@ -19,6 +19,7 @@ struct Epilogue {
   const T* residual;
   int64_t residual_row;
   T scale;
+  bool plain() const { return !bias && !residual && scale == T(1); }
 };
 
 /// Memory that a kernel asks for while it computes something else: `rows` rows of `length`.
@@ -54,6 +55,8 @@ template <class T>
 struct GemmIsa {
   int64_t rows, columns;  // the largest tile; panels of b are `columns` wide
   void (*multiply)(const Product<T>& p);
+  // What multiply does with a finished sum, for one that stands in memory, [m][sums_row].
+  void (*finish)(const Product<T>& p, const T* sums, int64_t sums_row);
   // out[panel * out_panel + k * columns + j] = x[k * k_stride + (panel * columns + j) * j_stride],
   // zeros beyond n
   void (*pack_panels)(int64_t k, int64_t n, const T* x, int64_t k_stride, int64_t j_stride, T* out,

@@ -40,10 +40,11 @@ struct Place {
 
 // A finished tile in `sums` [m][stride] goes to c.
 template <class T>
-void finish(const Product<T>& p, const Place<T>& at, int m, const T* sums, int64_t stride) {
+void finish_tile(const Product<T>& p, const Place<T>& at, int64_t m, const T* sums,
+                 int64_t stride) {
   constexpr int kW = kLanes<T>;
   const Epilogue<T>* e = p.epilogue;
-  for (int i = 0; i < m; ++i, sums += stride) {
+  for (int64_t i = 0; i < m; ++i, sums += stride) {
     T* c = at.c + i * p.c_row;
     const T* residual = at.residual ? at.residual + i * e->residual_row : nullptr;
     int64_t j = 0;
@@ -66,10 +67,50 @@ void finish(const Product<T>& p, const Place<T>& at, int m, const T* sums, int64
   }
 }
 
+constexpr int64_t kTurn = 16;
+
+// Asks for regions of memory, a part each turn: bursts would fill the queue of outstanding lines.
+template <class T>
+class Fetch {
+ public:
+  Fetch(const Ahead<T> (&ahead)[2], int64_t turns) {
+    for (int r = 0; r < 2; ++r) {
+      const bool dense = ahead[r].row == ahead[r].length;
+      const int64_t rows = dense ? 1 : ahead[r].rows;
+      const int64_t length = dense ? ahead[r].rows * ahead[r].length : ahead[r].length;
+      const int64_t lines = (length + kLine - 1) / kLine;
+      if (!ahead[r].data || lines == 0) continue;
+      regions_[r] = {ahead[r].data, rows, lines, ahead[r].row, (rows * lines + turns - 1) / turns};
+    }
+  }
+  // Products between two turns, of a sum of `length`.
+  int64_t stretch(int64_t length) const {
+    return regions_[0].data || regions_[1].data ? kTurn : length;
+  }
+  void turn() {
+    for (Region& r : regions_)
+      for (int64_t i = 0; i < r.share && r.rows > 0; ++i) {
+        __builtin_prefetch(r.data + r.line * kLine, 0, 2);
+        if (++r.line < r.lines) continue;
+        r.line = 0;
+        r.data += r.row;
+        --r.rows;
+      }
+  }
+
+ private:
+  static constexpr int64_t kLine = 64 / sizeof(T);
+  struct Region {
+    const T* data = nullptr;
+    int64_t rows = 0, lines = 0, row = 0, share = 0, line = 0;
+  };
+  Region regions_[2];
+};
+
 // c [M x kV vectors] = sum over s, k of a(i, s, k) b(s, k, :). kAlongK: a_k is 1, else a_row is 1.
 template <class T, int M, int kV, bool kAlongK>
-void tile(const Product<T>& p, const Place<T>& at) {
-  constexpr int kW = kLanes<T>;
+void tile(const Product<T>& p, const Place<T>& at, Fetch<T>& fetch) {
+  constexpr int kW = kLanes<T>, kLineVectors = 64 / sizeof(Vector<T>);
   Vector<T> sum[M][kV];
 #pragma GCC unroll 16
   for (int i = 0; i < M; ++i)
@@ -77,25 +118,30 @@ void tile(const Product<T>& p, const Place<T>& at) {
     for (int v = 0; v < kV; ++v) sum[i][v] = Vector<T>(T(0));
 
   for (int i = 0; i < M; ++i)
-    for (int v = 0; v < kV; v += 2) __builtin_prefetch(at.c + i * p.c_row + v * kW, 1);
+    for (int v = 0; v < kV; v += kLineVectors) __builtin_prefetch(at.c + i * p.c_row + v * kW, 1);
 
   const int64_t a_row = p.a_row, a_k = p.a_k, b_k = p.b_k, b_panel = p.b_panel;
+  const int64_t stretch = fetch.stretch(p.length);
   const T* b = at.b;
   for (int64_t s = 0; s < p.segments; ++s) {
     const T* a = at.a + (p.a_segment ? p.a_segment[s] : 0);
     if (p.b_segment) b = at.b + p.b_segment[s];
-    for (int64_t k = 0; k < p.length; ++k) {
-      Vector<T> bv[kV];
+    for (int64_t k = 0; k < p.length;) {
+      fetch.turn();
+      const int64_t end = p.length - k < stretch ? p.length : k + stretch;
+      for (; k < end; ++k) {
+        Vector<T> bv[kV];
 #pragma GCC unroll 16
-      for (int v = 0; v < kV; ++v) bv[v] = Vector<T>::load(b + (v / 2) * b_panel + (v % 2) * kW);
+        for (int v = 0; v < kV; ++v) bv[v] = Vector<T>::load(b + (v / 2) * b_panel + (v % 2) * kW);
 #pragma GCC unroll 16
-      for (int i = 0; i < M; ++i) {
-        const Vector<T> x(kAlongK ? a[i * a_row] : a[i]);
+        for (int i = 0; i < M; ++i) {
+          const Vector<T> x(kAlongK ? a[i * a_row] : a[i]);
 #pragma GCC unroll 16
-        for (int v = 0; v < kV; ++v) sum[i][v] = fma(x, bv[v], sum[i][v]);
+          for (int v = 0; v < kV; ++v) sum[i][v] = fma(x, bv[v], sum[i][v]);
+        }
+        a += kAlongK ? 1 : a_k;
+        b += b_k;
       }
-      a += kAlongK ? 1 : a_k;
-      b += b_k;
     }
   }
 
@@ -114,11 +160,11 @@ void tile(const Product<T>& p, const Place<T>& at) {
   for (int i = 0; i < M; ++i)
 #pragma GCC unroll 16
     for (int v = 0; v < kV; ++v) sum[i][v].store(sums[i] + v * kW);
-  finish(p, at, M, sums[0], kV * kW);
+  finish_tile(p, at, M, sums[0], kV * kW);
 }
 
 template <class T>
-using Tile = void (*)(const Product<T>& p, const Place<T>& at);
+using Tile = void (*)(const Product<T>& p, const Place<T>& at, Fetch<T>& fetch);
 
 // tiles[log2 of the vectors][rows - 1]
 template <class T>
@@ -142,29 +188,6 @@ constexpr Tiles<T> all_tiles() {
   return tiles;
 }
 
-// Asks for the next part of a region each time: its cache lines, spread over `turns`.
-template <class T>
-class Fetch {
- public:
-  Fetch(const Ahead<T>& ahead, int64_t turns) : ahead_(ahead) {
-    lines_ = (ahead.length + kLine - 1) / kLine;
-    share_ = (ahead.rows * lines_ + turns - 1) / turns;
-  }
-  void turn() {
-    for (int64_t i = 0; i < share_ && row_ < ahead_.rows; ++i) {
-      __builtin_prefetch(ahead_.data + row_ * ahead_.row + line_ * kLine, 0, 2);
-      if (++line_ < lines_) continue;
-      line_ = 0;
-      ++row_;
-    }
-  }
-
- private:
-  static constexpr int64_t kLine = 64 / sizeof(T);
-  const Ahead<T>& ahead_;
-  int64_t lines_ = 0, share_ = 0, row_ = 0, line_ = 0;
-};
-
 template <class T>
 void multiply(const Product<T>& p) {
   static constexpr Tiles<T> kAlongK = all_tiles<T, true>(), kAcross = all_tiles<T, false>();
@@ -174,8 +197,8 @@ void multiply(const Product<T>& p) {
   const int64_t row_tiles = (p.m + kTileRows - 1) / kTileRows;
   // Tiles of nearly equal height; the tallest decides how many vectors fit beside each other.
   const int most = most_vectors(static_cast<int>((p.m + row_tiles - 1) / row_tiles));
-  const int64_t turns = row_tiles * ((p.n + most * kW - 1) / (most * kW));
-  Fetch<T> fetch_a(p.ahead[0], turns), fetch_b(p.ahead[1], turns);
+  const int64_t tiles_in_all = row_tiles * ((p.n + most * kW - 1) / (most * kW));
+  Fetch<T> fetch(p.ahead, tiles_in_all * p.segments * ((p.length + kTurn - 1) / kTurn));
   for (int64_t j = 0; j < p.n;) {
     int log = 0;  // never more vectors than are left: b ends with them
     while ((2 << log) <= most && ((int64_t{2} << log) - 1) * kW < p.n - j) ++log;
@@ -190,12 +213,17 @@ void multiply(const Product<T>& p) {
                         columns,
                         e && e->bias ? e->bias + j : nullptr,
                         e && e->residual ? e->residual + i * e->residual_row + j : nullptr};
-      tiles[log][m - 1](p, at);
-      fetch_a.turn();
-      fetch_b.turn();
+      tiles[log][m - 1](p, at, fetch);
     }
     j += wide;
   }
+}
+
+template <class T>
+void finish(const Product<T>& p, const T* sums, int64_t sums_row) {
+  const Epilogue<T>* e = p.epilogue;
+  const Place<T> at{nullptr, nullptr, p.c, p.n, e ? e->bias : nullptr, e ? e->residual : nullptr};
+  finish_tile(p, at, p.m, sums, sums_row);
 }
 
 // a0 b0 a1 b1 ... of the lower and of the upper halves.
@@ -294,6 +322,7 @@ constexpr GemmIsa<T> table() {
   return {.rows = kTileRows,
           .columns = 2 * kLanes<T>,
           .multiply = multiply<T>,
+          .finish = finish<T>,
           .pack_panels = pack_panels<T>,
           .pack = pack<T>};
 }
