@@ -1,4 +1,5 @@
-// Convolutions of the models, each in its three passes; rates count the direct algorithm's work.
+// Convolutions of the models, each in its three passes; rates count the direct algorithm's work,
+// whatever the algorithm.
 
 #include <brume/core/backend.h>
 #include <brume/core/tensor.h>
@@ -22,8 +23,9 @@ std::string name_of(const Size& s) {
   return name;
 }
 
-void add(Rows& rows, const Size& s) {
+void add(Rows& rows, const Size& s, ConvAlgorithm algorithm, const std::string& suffix) {
   ConvParams p;
+  p.algorithm = algorithm;
   for (int i = 0; i < 2; ++i) {
     p.stride[i] = s.stride;
     p.padding[i] = s.kernel / 2;
@@ -35,21 +37,21 @@ void add(Rows& rows, const Size& s) {
   const auto y = [=] { return values({s.batch, s.co, side, side}, Layout::channels_last); };
   const auto w = [=] { return values({s.co, s.ci, s.kernel, s.kernel}); };
   const std::string name = "conv_" + name_of(s);
-  rows.push_back({name + "_forward", [=] {
+  rows.push_back({name + "_forward" + suffix, [=] {
                     const Tensor x0 = x(), w0 = w(), y0 = y();
                     return Work{
                         [=] { kernels(x0).conv.forward(x0.view(), w0.view(), p, {}, y0.view()); },
                         flops};
                   }});
   rows.push_back(
-      {name + "_data", [=] {
+      {name + "_data" + suffix, [=] {
          const Tensor x0 = x(), w0 = w(), y0 = y();
          return Work{
              [=] { kernels(x0).conv.input_gradient(y0.view(), w0.view(), p, {}, x0.view()); },
              flops};
        }});
   rows.push_back(
-      {name + "_weight", [=] {
+      {name + "_weight" + suffix, [=] {
          const Tensor x0 = x(), w0 = w(), y0 = y();
          return Work{
              [=] { kernels(x0).conv.weight_gradient(x0.view(), y0.view(), p, w0.view(), {}); },
@@ -67,11 +69,15 @@ void add_conv_rows(Rows& rows) {
       {16, 128, 64, 16, 3, 1}, {1, 32, 32, 32, 3, 1},   {1, 64, 64, 32, 3, 1},
       {1, 64, 64, 16, 3, 1},   {1, 64, 64, 8, 3, 1},    {1, 128, 128, 16, 3, 1},
       {1, 128, 128, 8, 3, 1}};
-  for (const Size& s : squares) add(rows, s);
+  for (const Size& s : squares) {
+    add(rows, s, ConvAlgorithm::direct, "");
+    add(rows, s, ConvAlgorithm::winograd_f2, "_f2");
+    add(rows, s, ConvAlgorithm::winograd_f4, "_f4");
+  }
   const Size others[] = {{16, 3, 32, 32, 3, 1},   {16, 32, 3, 32, 3, 1},  {16, 64, 64, 32, 1, 1},
                          {16, 128, 64, 16, 1, 1}, {16, 64, 64, 32, 3, 2}, {1, 3, 32, 32, 3, 1},
                          {1, 64, 64, 16, 1, 1}};
-  for (const Size& s : others) add(rows, s);
+  for (const Size& s : others) add(rows, s, ConvAlgorithm::direct, "");
 }
 
 }  // namespace brume::bench

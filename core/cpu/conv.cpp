@@ -1,6 +1,8 @@
 #include <algorithm>
+#include <type_traits>
 
 #include <brume/core/cpu/conv_driver.h>
+#include <brume/core/cpu/conv_winograd.h>
 #include <brume/core/cpu/cpu_kernels.h>
 #include <brume/core/cpu/parallel.h>
 #include <brume/core/cpu/scratch.h>
@@ -58,6 +60,10 @@ void forward(const View& x, const View& w, const ConvParams& p, const ConvEpilog
   const ConvShape s = shape_of(x, w, p, y);
   dispatch<float, double>(x.dtype, "conv", [&](auto type) {
     using T = typename decltype(type)::type;
+    if constexpr (std::is_same_v<T, float>)
+      if (const WinogradLoops* loops = winograd_loops(s, p.algorithm))
+        return winograd_forward(*loops, s, image<const T>(x), filter<T>(w, s), terms<T>(e),
+                                image<T>(y));
     direct_forward(s, image<const T>(x), filter<T>(w, s), terms<T>(e), image<T>(y));
   });
 }
@@ -67,6 +73,10 @@ void input_gradient(const View& gy, const View& w, const ConvParams& p, const Co
   const ConvShape s = shape_of(gx, w, p, gy);
   dispatch<float, double>(gy.dtype, "conv_input_gradient", [&](auto type) {
     using T = typename decltype(type)::type;
+    if constexpr (std::is_same_v<T, float>)
+      if (const WinogradLoops* loops = winograd_loops(s, p.algorithm))
+        return winograd_input_gradient(*loops, s, image<const T>(gy), filter<T>(w, s), terms<T>(e),
+                                       image<T>(gx));
     direct_input_gradient(s, image<const T>(gy), filter<T>(w, s), terms<T>(e), image<T>(gx));
   });
 }
@@ -94,12 +104,21 @@ void sum_pixels(const ConvShape& s, const Image<const T>& x, T* sums) {
     for (int64_t c = 0; c < channels; ++c) sums[c] += parts[i * channels + c];
 }
 
+template <class T>
+void weight_gradient(const ConvShape& s, const Image<const T>& x, const Image<const T>& gy,
+                     ConvAlgorithm algorithm, T* gw) {
+  if constexpr (std::is_same_v<T, float>)
+    if (const WinogradLoops* loops = winograd_loops(s, algorithm))
+      return winograd_weight_gradient(*loops, s, x, gy, gw);
+  direct_weight_gradient(s, x, gy, gw);
+}
+
 void weight_gradient(const View& x, const View& gy, const ConvParams& p, const View& gw,
                      const View& gb) {
   const ConvShape s = shape_of(x, gw, p, gy);
   dispatch<float, double>(x.dtype, "conv_weight_gradient", [&](auto type) {
     using T = typename decltype(type)::type;
-    direct_weight_gradient(s, image<const T>(x), image<const T>(gy), gw.as<T>());
+    weight_gradient(s, image<const T>(x), image<const T>(gy), p.algorithm, gw.as<T>());
     if (gb) sum_pixels(s, image<const T>(gy), gb.as<T>());
   });
 }

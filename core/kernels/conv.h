@@ -7,9 +7,9 @@
 
 namespace brume {
 
-/// How a 3x3 convolution of stride 1 without dilation and groups, with at least 32 channels on
-/// both sides, is to be computed in f32; any other convolution is `direct` whatever is asked. No
-/// backend has the Winograd forms yet: today every choice is computed as `direct`.
+/// How a two-dimensional 3x3 convolution of stride 1 without dilation and groups, with at least 32
+/// channels on both sides, is to be computed in f32. Any other convolution is `direct` whatever is
+/// asked, and so is one on a backend that lacks the Winograd forms.
 enum class ConvAlgorithm : uint8_t {
   automatic,    // the process's default: default_conv_algorithm()
   direct,       // multiply and add

@@ -39,6 +39,19 @@ Rows conv_rows() {
        {normal({2, 32, 6, 6}), normal({40, 32, 3, 3}), normal({40})},
        [](In in) { return conv(in[0], in[1], in[2], {.padding = 1}) / 17; },
        {.batch = 1}},
+      {"conv of many channels, direct",
+       {normal({2, 32, 6, 6}), normal({40, 32, 3, 3}), normal({40})},
+       [](In in) {
+         return conv(in[0], in[1], in[2], {.padding = 1, .algorithm = ConvAlgorithm::direct}) / 17;
+       },
+       {.batch = 1}},
+      {"conv of many channels, F(4x4)",
+       {normal({2, 32, 6, 6}), normal({40, 32, 3, 3}), normal({40})},
+       [](In in) {
+         return conv(in[0], in[1], in[2], {.padding = 1, .algorithm = ConvAlgorithm::winograd_f4}) /
+                17;
+       },
+       {.batch = 1}},
       {"conv in one dimension",
        {normal({2, 3, 9}), normal({4, 3, 3}), normal({4})},
        [](In in) { return conv(in[0], in[1], in[2], {.padding = 1}); },
