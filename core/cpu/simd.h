@@ -94,6 +94,38 @@ BRUME_HD To bit_copy(const From& from) {
   return to;
 }
 
+template <class Native>
+BRUME_HD Native native_min(Native a, Native b) {
+  return a < b ? a : b;
+}
+template <class Native>
+BRUME_HD Native native_max(Native a, Native b) {
+  return a > b ? a : b;
+}
+// GCC 12 makes a comparison and a blend of these; the instruction does just that.
+#if defined(__GNUC__) && !defined(__clang__) && !defined(__CUDACC__) && defined(__x86_64__)
+#define BRUME_NATIVE_MIN_MAX(T, N, suffix, ...)                                                \
+  BRUME_HD typename NativeVector<T, N>::type native_min(typename NativeVector<T, N>::type a,   \
+                                                        typename NativeVector<T, N>::type b) { \
+    return __builtin_ia32_min##suffix(a, b __VA_OPT__(, ) __VA_ARGS__);                        \
+  }                                                                                            \
+  BRUME_HD typename NativeVector<T, N>::type native_max(typename NativeVector<T, N>::type a,   \
+                                                        typename NativeVector<T, N>::type b) { \
+    return __builtin_ia32_max##suffix(a, b __VA_OPT__(, ) __VA_ARGS__);                        \
+  }
+BRUME_NATIVE_MIN_MAX(float, 4, ps)
+BRUME_NATIVE_MIN_MAX(double, 2, pd)
+#ifdef __AVX__
+BRUME_NATIVE_MIN_MAX(float, 8, ps256)
+BRUME_NATIVE_MIN_MAX(double, 4, pd256)
+#endif
+#ifdef __AVX512F__
+BRUME_NATIVE_MIN_MAX(float, 16, ps512_mask, a, -1, 4)
+BRUME_NATIVE_MIN_MAX(double, 8, pd512_mask, a, -1, 4)
+#endif
+#undef BRUME_NATIVE_MIN_MAX
+#endif
+
 /// The answer to a comparison: one truth value per lane, kept in kBytes each.
 template <int kBytes, int N>
 struct Mask {
@@ -206,8 +238,8 @@ struct Vec {
   /// a * b + c
   friend BRUME_HD Vec fma(Vec a, Vec b, Vec c) { return make(a.v * b.v + c.v); }
   /// The second operand where one is NaN, as the instruction does it.
-  friend BRUME_HD Vec min(Vec a, Vec b) { return make(a.v < b.v ? a.v : b.v); }
-  friend BRUME_HD Vec max(Vec a, Vec b) { return make(a.v > b.v ? a.v : b.v); }
+  friend BRUME_HD Vec min(Vec a, Vec b) { return make(native_min(a.v, b.v)); }
+  friend BRUME_HD Vec max(Vec a, Vec b) { return make(native_max(a.v, b.v)); }
   friend BRUME_HD Vec sqrt(Vec a) {
     const auto root = [](T x) -> T {
       if constexpr (sizeof(T) == 4)

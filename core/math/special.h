@@ -165,10 +165,25 @@ BRUME_HD Vec<float, N> tanh(Vec<float, N> x) {
   return copysign(e / (e + 2), x);
 }
 
+/// 1 / x for 2^-126 <= |x| <= 2^126, to 1 ulp in f32. With AVX-512 it is an estimate of 14 bits and
+/// a Newton step, where a division takes as long as an exponential; older estimates have 12 bits,
+/// which one step does not bring to 1 ulp.
+template <class T, int N>
+BRUME_HD Vec<T, N> reciprocal(Vec<T, N> x) {
+#if defined(__AVX512F__) && !defined(__CUDACC__)
+  if constexpr (sizeof(T) == 4 && N == 16) {
+    Vec<T, N> y;
+    y.v = __builtin_ia32_rcp14ps512_mask(x.v, x.v, static_cast<short>(-1));
+    return y * fma(-x, y, Vec<T, N>(2));
+  } else
+#endif
+    return 1 / x;
+}
+
 template <class T, int N>
 BRUME_HD Vec<T, N> sigmoid(Vec<T, N> x) {
   const Vec<T, N> e = exp(-abs(x));  // of the negative side, so that small results keep their bits
-  return select(x < 0, e, Vec<T, N>(1)) / (e + 1);
+  return select(x < 0, e, Vec<T, N>(1)) * reciprocal(e + 1);
 }
 
 template <class T, int N>
