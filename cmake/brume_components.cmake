@@ -63,6 +63,7 @@ set(BRUME_ISA_BYTES_avx512 64)
 # Random numbers have the same bits everywhere: no a * b + c may become one instruction.
 set(BRUME_RANDOM_FLAGS -ffp-contract=off)
 set(BRUME_FLAGS_OF_random_fills ${BRUME_RANDOM_FLAGS})
+set(BRUME_FLAGS_OF_optim -fno-math-errno)
 set_source_files_properties(core/cpu/random.cpp core/random.cpp PROPERTIES COMPILE_OPTIONS "${BRUME_RANDOM_FLAGS}")
 
 # Every .inl of the folder is compiled once per instruction set, in a namespace of that name.

@@ -19,13 +19,13 @@ namespace {
 // A block of queries goes through the keys block by block (online softmax), so that its scores stay
 // in L2 whatever the number of keys. Blocks follow from L and S alone: a head's bits depend neither
 // on other heads nor on the number of threads.
-constexpr int64_t kQueryBlock = 56;  // four tiles of 14 rows
+constexpr int64_t kQueryBlock = 64;  // at most; blocks are of nearly equal size
 constexpr int64_t kKeyBlock = 512;
 // Backward adds up the keys' gradients within chunks of queries, then over chunks, in order.
 constexpr int64_t kMostQueryChunks = 8;
 // With fewer heads their query blocks are spread over the threads; with more, one thread takes a
 // head through everything while its keys are warm.
-constexpr int64_t kManyHeads = 32;
+constexpr int64_t kManyHeads = 8;
 
 template <class T>
 const AttentionLoops<T>& loops() {
@@ -40,36 +40,18 @@ int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step;
 // One head of an operand: [rows, width] with strides.
 template <class T>
 struct HeadView {
-  T* data;
-  int64_t rows, width, row, column;
+  HeadRows<T> at;
+  int64_t rows, width;
 
   HeadView(const View& x, int64_t head)
-      : data(x.as<T>() + head / x.shape[1] * x.stride(0) + head % x.shape[1] * x.stride(1)),
+      : at{x.as<T>() + head / x.shape[1] * x.stride(0) + head % x.shape[1] * x.stride(1),
+           x.stride(2), x.shape[3] == 1 ? 1 : x.stride(3)},
         rows(x.shape[2]),
-        width(x.shape[3]),
-        row(x.stride(2)),
-        column(width == 1 ? 1 : x.stride(3)) {}
-  T* at(int64_t r) const { return data + r * row; }
+        width(x.shape[3]) {}
+  HeadRows<T> from(int64_t row) const { return {at.data + row * at.row, at.row, at.column}; }
 };
 
-// Numbers that panels of `columns` hold.
-template <class T>
-int64_t panel_size(int64_t k, int64_t n) {
-  return k * round_up(n, gemm_isa<T>().columns);
-}
-
-// x as the right operand, [rows, width] or transposed.
-template <class T>
-const T* pack_panels(const HeadView<T>& x, bool transposed, T* out) {
-  const int64_t columns = gemm_isa<T>().columns;
-  if (transposed)
-    gemm_isa<T>().pack_panels(x.width, x.rows, x.data, x.column, x.row, out, x.width * columns);
-  else
-    gemm_isa<T>().pack_panels(x.rows, x.width, x.data, x.row, x.column, out, x.rows * columns);
-  return out;
-}
-
-// Rows with adjacent columns: x itself, or a copy.
+// Rows with adjacent columns: the operand's own, or a copy.
 template <class T>
 struct RowMatrix {
   const T* data;
@@ -77,10 +59,33 @@ struct RowMatrix {
 };
 template <class T>
 RowMatrix<T> rows_of(Scratch& scratch, const HeadView<T>& x, int64_t first, int64_t rows) {
-  if (x.column == 1) return {x.at(first), x.row};
+  const HeadRows<T> from = x.from(first);
+  if (from.column == 1) return {from.data, from.row};
   T* copy = scratch.take<T>(rows * x.width);
-  gemm_isa<T>().pack(rows, x.width, x.at(first), x.row, x.column, copy, x.width);
+  loops<T>().gather(rows, x.width, {from.data, from.row, from.column}, copy);
   return {copy, x.width};
+}
+template <class T>
+RowMatrix<T> rows_of(Scratch& scratch, const HeadView<T>& x) {
+  return rows_of(scratch, x, 0, x.rows);
+}
+
+// Numbers that panels of `columns` hold.
+template <class T>
+int64_t panel_size(int64_t k, int64_t n) {
+  return k * round_up(n, gemm_isa<T>().columns);
+}
+
+// [rows, width] as the right operand of a product, or its transpose.
+template <class T>
+const T* pack(const RowMatrix<T>& x, int64_t rows, int64_t width, T* out) {
+  gemm_isa<T>().pack_panels(rows, width, x.data, x.row, 1, out, panel_size<T>(rows, 1));
+  return out;
+}
+template <class T>
+const T* pack_transposed(const RowMatrix<T>& x, int64_t rows, int64_t width, T* out) {
+  gemm_isa<T>().pack_panels(width, rows, x.data, 1, x.row, out, panel_size<T>(width, 1));
+  return out;
 }
 
 // c[m, n] (+)= a[m, k] b; b: panels of n columns, each `panel` numbers long.
@@ -124,6 +129,7 @@ struct Problem {
         value_width(x.v.shape[3]) {}
 
   int64_t query_blocks() const { return (queries + kQueryBlock - 1) / kQueryBlock; }
+  int64_t first_query(int64_t block) const { return queries * block / query_blocks(); }
 
   // f(first key, keys) for the blocks that queries up to `last` see.
   template <class F>
@@ -162,21 +168,24 @@ struct PackedKeys {
 
 template <class T>
 PackedKeys<T> pack_keys(const Problem<T>& p, int64_t head, T* out) {
-  const T* kt = pack_panels(HeadView<T>(p.x.k, head), true, out);
-  return {kt, pack_panels(HeadView<T>(p.x.v, head), false, out + panel_size<T>(p.width, p.keys))};
+  Scratch scratch;
+  const RowMatrix<T> k = rows_of(scratch, HeadView<T>(p.x.k, head)),
+                     v = rows_of(scratch, HeadView<T>(p.x.v, head));
+  return {pack_transposed(k, p.keys, p.width, out),
+          pack(v, p.keys, p.value_width, out + panel_size<T>(p.width, p.keys))};
 }
 
 template <class T>
 void attend(const Problem<T>& p, const PackedKeys<T>& packed, int64_t head, int64_t block,
             const View& o, const View& lse) {
-  const int64_t query = block * kQueryBlock, rows = std::min(kQueryBlock, p.queries - query);
+  const int64_t query = p.first_query(block), rows = p.first_query(block + 1) - query;
   const int64_t panel = gemm_isa<T>().columns, row = round_up(std::min(p.keys, kKeyBlock), panel);
   Scratch scratch;
   const RowMatrix<T> q = rows_of(scratch, HeadView<T>(p.x.q, head), query, rows);
   const HeadView<T> out(o, head);
-  const bool direct = out.column == 1;
-  T* sums = direct ? out.at(query) : scratch.take<T>(rows * p.value_width);
-  const int64_t sums_row = direct ? out.row : p.value_width;
+  const bool direct = out.at.column == 1;
+  T* sums = direct ? out.from(query).data : scratch.take<T>(rows * p.value_width);
+  const int64_t sums_row = direct ? out.at.row : p.value_width;
   T* scores = scratch.take<T>(rows * row);
   T* bias = scratch.take<T>(rows * row);
   T largest[kQueryBlock], total[kQueryBlock], factor[kQueryBlock];
@@ -205,10 +214,7 @@ void attend(const Problem<T>& p, const PackedKeys<T>& packed, int64_t head, int6
     factor[r] = total[r] > 0 ? 1 / total[r] : total[r] == 0 ? 0 : total[r];
   }
   loops<T>().scale_rows(rows, p.value_width, sums, sums_row, factor);
-  if (!direct)
-    for (int64_t r = 0; r < rows; ++r)
-      for (int64_t c = 0; c < p.value_width; ++c)
-        out.at(query + r)[c * out.column] = sums[r * sums_row + c];
+  if (!direct) loops<T>().scatter(rows, p.value_width, sums, T(1), out.from(query));
 }
 
 template <class T>
@@ -251,11 +257,13 @@ int64_t packed_for_backward_size(const Problem<T>& p) {
 
 template <class T>
 PackedForBackward<T> pack_for_backward(const Problem<T>& p, int64_t head, T* out) {
-  const HeadView<T> k(p.x.k, head), v(p.x.v, head);
-  const T* kt = pack_panels(k, true, out);
-  out += panel_size<T>(p.width, p.keys);
-  const T* vt = pack_panels(v, true, out);
-  return {kt, vt, pack_panels(k, false, out + panel_size<T>(p.value_width, p.keys))};
+  Scratch scratch;
+  const RowMatrix<T> k = rows_of(scratch, HeadView<T>(p.x.k, head)),
+                     v = rows_of(scratch, HeadView<T>(p.x.v, head));
+  T *v_out = out + panel_size<T>(p.width, p.keys),
+    *k_out = v_out + panel_size<T>(p.value_width, p.keys);
+  return {pack_transposed(k, p.keys, p.width, out),
+          pack_transposed(v, p.keys, p.value_width, v_out), pack(k, p.keys, p.width, k_out)};
 }
 
 // Gradients of one head's keys and values, [S, D] and [S, Dv], row-major.
@@ -283,20 +291,19 @@ struct BackwardJob {
   // Writes the block's gq (and the mask's gradient), adds to `out`.
   void block(const PackedForBackward<T>& packed, int64_t head, int64_t b,
              const KeyGradients<T>& out) const {
-    const int64_t query = b * kQueryBlock, rows = std::min(kQueryBlock, p.queries - query);
+    const int64_t query = p.first_query(b), rows = p.first_query(b + 1) - query;
     const int64_t panel = gemm_isa<T>().columns;
     const int64_t row = round_up(std::min(p.keys, kKeyBlock), panel);
     Scratch scratch;
     const RowMatrix<T> q = rows_of(scratch, HeadView<T>(p.x.q, head), query, rows),
                        g = rows_of(scratch, HeadView<T>(go, head), query, rows),
                        y = rows_of(scratch, HeadView<T>(o, head), query, rows);
-    T* q_panels = scratch.take<T>(panel_size<T>(rows, p.width));
-    T* g_panels = scratch.take<T>(panel_size<T>(rows, p.value_width));
-    gemm_isa<T>().pack_panels(rows, p.width, q.data, q.row, 1, q_panels, rows * panel);
-    gemm_isa<T>().pack_panels(rows, p.value_width, g.data, g.row, 1, g_panels, rows * panel);
+    const T *q_panels = pack(q, rows, p.width, scratch.take<T>(panel_size<T>(rows, p.width))),
+            *g_panels =
+                pack(g, rows, p.value_width, scratch.take<T>(panel_size<T>(rows, p.value_width)));
     T *scores = scratch.take<T>(rows * row), *gp = scratch.take<T>(rows * row),
       *bias = scratch.take<T>(rows * row), *gq = scratch.take<T>(rows * p.width);
-    T mean_gp[kQueryBlock], scale[kQueryBlock];
+    T mean_gp[kQueryBlock];
     loops<T>().row_dots(rows, p.value_width, g.data, g.row, y.data, y.row, mean_gp);
     std::fill_n(gq, rows * p.width, T(0));
     p.for_key_blocks(query + rows - 1, [&](int64_t key, int64_t columns) {
@@ -324,9 +331,7 @@ struct BackwardJob {
       multiply(rows, p.width, columns, gp, row, one, packed.k + key * panel, p.keys * panel, gq,
                p.width, true);
     });
-    std::fill_n(scale, rows, p.scale);
-    loops<T>().scale_rows(rows, p.width, gq, p.width, scale);
-    write(gq, rows, p.width, HeadView<T>(grads.q, head), query, T(1));
+    loops<T>().scatter(rows, p.width, gq, p.scale, HeadView<T>(grads.q, head).from(query));
   }
 
   void chunk(const PackedForBackward<T>& packed, int64_t head, int64_t c,
@@ -337,16 +342,8 @@ struct BackwardJob {
   }
 
   void write_keys(int64_t head, const KeyGradients<T>& from) const {
-    write(from.k, p.keys, p.width, HeadView<T>(grads.k, head), 0, p.scale);
-    write(from.v, p.keys, p.value_width, HeadView<T>(grads.v, head), 0, T(1));
-  }
-
-  static void write(const T* from, int64_t rows, int64_t width, const HeadView<T>& to,
-                    int64_t first, T scale) {
-    for (int64_t r = 0; r < rows; ++r) {
-      T* line = to.at(first + r);
-      for (int64_t c = 0; c < width; ++c) line[c * to.column] = from[r * width + c] * scale;
-    }
+    loops<T>().scatter(p.keys, p.width, from.k, p.scale, HeadView<T>(grads.k, head).at);
+    loops<T>().scatter(p.keys, p.value_width, from.v, T(1), HeadView<T>(grads.v, head).at);
   }
 };
 

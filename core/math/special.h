@@ -93,6 +93,19 @@ BRUME_HD Vec<float, N> exp(Vec<float, N> x) {
   return (p + 1) * power_of_two(half) * power_of_two(n - half);
 }
 
+/// e^x for x <= 0, as softmax needs it: 0 below -87, where exp() goes on through the denormals.
+template <int N>
+BRUME_HD Vec<float, N> exp_nonpositive(Vec<float, N> x) {
+  using V = Vec<float, N>;
+  const auto [n, p] = exp_parts(max(V(-87), x));
+  const V scale = power_of_two(n);
+  return select(x < -87, V(0), fma(p, scale, scale));
+}
+template <int N>
+BRUME_HD Vec<double, N> exp_nonpositive(Vec<double, N> x) {
+  return exp(x);
+}
+
 template <int N>
 BRUME_HD Vec<float, N> expm1(Vec<float, N> x) {
   using V = Vec<float, N>;

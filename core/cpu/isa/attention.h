@@ -18,8 +18,19 @@ struct ScoreBlock {
   int64_t bias_stride;
 };
 
+/// One head of an operand as it lies in memory.
+template <class T>
+struct HeadRows {
+  T* data;
+  int64_t row, column;  // strides
+};
+
 template <class T>
 struct AttentionLoops {
+  // Rows without gaps from an operand's, and times `scale` back into one. Fast for column 1, and
+  // reading for column 3 (q, k, v side by side, as the UNets' projection leaves them).
+  void (*gather)(int64_t rows, int64_t width, const HeadRows<const T>& x, T* out);
+  void (*scatter)(int64_t rows, int64_t width, const T* x, T scale, const HeadRows<T>& out);
   // One step of the online softmax. In: per row the largest score and the sum of
   // exp(score - largest) so far. Out: scores become exp(score - largest), largest and sum go on,
   // factor[row] is what earlier sums and results are to be multiplied with.

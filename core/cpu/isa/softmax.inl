@@ -23,7 +23,7 @@ template <class V, class T = typename V::Element>
 inline T row_exp(int64_t width, const T* x, V m, T* y) {
   V total(0);
   for_vectors<V>(width, [&](int64_t i, auto lanes) {
-    const V e = exp(lanes.load(x + i) - m);
+    const V e = exp_nonpositive(lanes.load(x + i) - m);
     total = total + lanes.keep(e, V(0));
     if (y) lanes.store(e, y + i);
   });
