@@ -48,6 +48,19 @@ Timing time(const std::function<void()>& work, double budget, double flops = 0) 
   return {median(ms), *std::min_element(ms.begin(), ms.end()), flops > 0 ? median(shares) : 0};
 }
 
+// Time of the gradient per input over that of the value, in turns.
+double gradient_ratio(const Work& work, double budget) {
+  std::vector<double> ratios;
+  for (const double start = seconds(); ratios.size() < 5 || seconds() - start < budget;) {
+    const double before = seconds();
+    work.step();
+    const double between = seconds();
+    work.gradient();
+    ratios.push_back((seconds() - between) / (between - before) / work.gradient_inputs);
+  }
+  return median(ratios);
+}
+
 // The largest resident memory since reset_peak_rss(), where the system tells.
 void reset_peak_rss() { std::ofstream("/proc/self/clear_refs") << 5; }
 double peak_rss_mb() {
@@ -66,11 +79,14 @@ nlohmann::json run(const Row& row, double budget) {
   nlohmann::json out{
       {"cfg", row.name},           {"params", work.params}, {"step_med_ms", step.median},
       {"step_min_ms", step.least}, {"gflops", gflops},      {"peak_share", step.share}};
+  if (work.gradient) out["gradient_ratio"] = gradient_ratio(work, budget);
   std::printf("%-34s %10.4f %10.4f", row.name.c_str(), step.median, step.least);
   if (work.step_flops > 0)
     std::printf(" %9.1f %5.0f %%", gflops, 100 * step.share);
   else if (work.step_bytes > 0)
     std::printf(" %7.1f GB/s   ", work.step_bytes / step.least * 1e-6);
+  else if (work.gradient)
+    std::printf(" gradient %6.2f x", out["gradient_ratio"].get<double>());
   else
     std::printf(" %17s", "");
   if (work.sample) {
@@ -114,8 +130,11 @@ int bench(int argc, char** argv) {
   Rows rows;
   add_gemm_rows(rows);
   add_conv_rows(rows);
+  add_norm_rows(rows);
+  add_attention_rows(rows);
   add_pointwise_rows(rows);
   add_model_rows(rows);
+  add_optim_rows(rows);
   std::erase_if(rows, [&](const Row& row) { return !chosen(row.name, wanted); });
   if (rows.empty()) {
     std::fprintf(stderr, "brume-bench: no row has such a name; --list prints them\n");

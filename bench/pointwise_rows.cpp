@@ -1,12 +1,16 @@
-// Pointwise operations: the overhead of a call, functions in the first cache (value beside
+// Pointwise operations: the overhead of a call, every function in the first cache (value beside
 // gradient), bandwidth, and copies between layouts.
 
+#include <cstring>
+#include <iterator>
+#include <map>
 #include <string>
 
+#include <brume/autograd/backward.h>
 #include <brume/autograd/node.h>
 #include <brume/autograd/ops/pointwise.h>
 #include <brume/core/backend.h>
-#include <brume/core/math/pointwise_list.h>
+#include <brume/core/math/pointwise_loops.h>
 
 #include "bench/row.h"
 #include "bench/values.h"
@@ -27,35 +31,77 @@ Row call(const std::string& name, bool recorded, F f) {
           }};
 }
 
-// 1000 times 1024 elements: milliseconds are nanoseconds per 1024 elements times 1e-3.
+// Forward and backward of a chain of small operations; milliseconds read as microseconds per
+// operation.
+Row chain() {
+  return {"call_chain_of_20", [] {
+            constexpr int kLength = 20;
+            const Tensor x = set_requires_grad(values({4})), one = ones({4});
+            return Work{[=] {
+              for (int i = 0; i < kCalls / kLength; ++i) {
+                Tensor y = x;
+                for (int k = 0; k < kLength; k += 2) y = (y + x) * one;
+                (void)grad({y}, {x}, {one});
+              }
+            }};
+          }};
+}
+
+// A functor's constants are a few doubles: growing ones suit limits and slopes alike.
 template <class F>
-void add_function(Rows& rows, F f) {
-  constexpr int kArity = math::arity_of<F, math::Vec<float, 1>>();
-  const auto set_up = [=](bool backward) {
-    Tensors in, out;
-    for (int k = 0; k < kArity; ++k) {
-      in.push_back(values({1024}));
-      out.push_back(values({1024}));
+F with_constants() {
+  F f;
+  if constexpr (!std::is_empty_v<F>) {
+    double constants[sizeof(F) / sizeof(double)];
+    for (size_t i = 0; i < std::size(constants); ++i)
+      constants[i] = 0.7 + 0.6 * static_cast<double>(i);
+    std::memcpy(static_cast<void*>(&f), constants, sizeof f);
+  }
+  return f;
+}
+
+// 100 times 1024 elements in the first cache.
+template <class F>
+Work work_of() {
+  constexpr int kArity = math::arity_of<F, math::Vec<float, 1>>(), kRepeats = 100;
+  constexpr math::Interval domain = math::domain<F>;
+  Tensors in, out;
+  for (int k = 0; k < kArity; ++k) {
+    in.push_back((domain.high - domain.low) / 2 * (values({1024}) + 1) + domain.low);
+    out.push_back(values({1024}));
+  }
+  const auto call = [=, y = values({1024}), f = with_constants<F>()](bool backward) {
+    const PointwiseFn fn{.name = F::name,
+                         .id = math::AllPointwiseFns::index<F>,
+                         .arity = kArity,
+                         .functor = &f,
+                         .functor_bytes = sizeof f};
+    View x[kArity], gx[kArity];
+    for (size_t k = 0; k < kArity; ++k) {
+      x[k] = in[k].view();
+      gx[k] = out[k].view();
     }
-    const Tensor y = values({1024});
-    return Work{[=] {
-      const PointwiseFn fn{.name = F::name,
-                           .id = math::AllPointwiseFns::index<F>,
-                           .arity = kArity,
-                           .functor = &f,
-                           .functor_bytes = sizeof f};
-      View x[kArity], gx[kArity];
-      for (size_t k = 0; k < kArity; ++k) {
-        x[k] = in[k].view();
-        gx[k] = out[k].view();
-      }
-      const PointwiseKernels& table = kernels(y).pointwise;
-      for (int i = 0; i < kCalls; ++i)
-        backward ? table.backward(fn, y.view(), x, gx) : table.forward(fn, x, y.view());
-    }};
+    const PointwiseKernels& table = kernels(y).pointwise;
+    for (int i = 0; i < kRepeats; ++i)
+      backward ? table.backward(fn, y.view(), x, gx) : table.forward(fn, x, y.view());
   };
-  rows.push_back({std::string("l1_") + F::name, [=] { return set_up(false); }});
-  rows.push_back({std::string("l1_") + F::name + "_backward", [=] { return set_up(true); }});
+  Work work{.step = [=] { call(false); }};
+  if constexpr (!math::Loops<F, math::Vec<float, 1>, kArity>::kPredicate) {
+    work.gradient = [=] { call(true); };
+    work.gradient_inputs = kArity;
+  }
+  return work;
+}
+
+// One row per function; those that share a name are numbered.
+template <class... F>
+void add_functions(Rows& rows, math::FnList<F...>) {
+  std::map<std::string, int> seen;
+  const auto name = [&](const char* base) {
+    const int count = ++seen[base];
+    return count == 1 ? cat("l1_", base) : cat("l1_", base, "_", count);
+  };
+  (rows.push_back({name(F::name), work_of<F>}), ...);
 }
 
 template <class F>
@@ -86,15 +132,8 @@ void add_pointwise_rows(Rows& rows) {
       call("add_recorded", true, [](const Tensor& x, const Tensor& y) { (void)(x + y); }));
   rows.push_back(
       call("mul_recorded", true, [](const Tensor& x, const Tensor& y) { (void)(x * y); }));
-  add_function(rows, math::Add{});
-  add_function(rows, math::Exp{});
-  add_function(rows, math::Tanh{});
-  add_function(rows, math::Silu{});
-  add_function(rows, math::Mish{});
-  add_function(rows, math::Gelu{});
-  add_function(rows, math::GeluTanh{});
-  add_function(rows, math::Modulate{});
-  add_function(rows, math::Combine{});
+  rows.push_back(chain());
+  add_functions(rows, math::AllPointwiseFns{});
   rows.push_back(streaming("add", 3, [](const Tensor& x, const Tensor& y) { (void)(x + y); }));
   rows.push_back(streaming("silu", 2, [](const Tensor& x, const Tensor&) { (void)silu(x); }));
   for (const Shape& shape : {Shape{16, 64, 32, 32}, Shape{64, 3, 64, 64}}) {

@@ -15,6 +15,10 @@ struct Work {
   double step_bytes = 0;           // read and written; 0: no bandwidth is printed
   std::function<void()> sample{};  // a whole sampling run, for models
   int64_t params = 0;
+  // The gradient of what step computes, along so many inputs: the row says how often step would fit
+  // into its time per input.
+  std::function<void()> gradient{};
+  int gradient_inputs = 1;
 };
 
 struct Row {
@@ -27,7 +31,10 @@ using Rows = std::vector<Row>;
 void add_gemm_rows(Rows& rows);
 void add_conv_rows(Rows& rows);
 void add_model_rows(Rows& rows);
+void add_norm_rows(Rows& rows);
+void add_attention_rows(Rows& rows);
 void add_pointwise_rows(Rows& rows);
+void add_optim_rows(Rows& rows);
 
 /// Multiply-add rate of all threads in the instruction set in use, the best of `repeats`, GFLOP/s.
 double peak_gflops(int repeats);
