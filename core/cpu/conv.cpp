@@ -1,11 +1,9 @@
-#include <algorithm>
 #include <type_traits>
 
 #include <brume/core/cpu/conv_driver.h>
+#include <brume/core/cpu/conv_pointwise.h>
 #include <brume/core/cpu/conv_winograd.h>
 #include <brume/core/cpu/cpu_kernels.h>
-#include <brume/core/cpu/parallel.h>
-#include <brume/core/cpu/scratch.h>
 
 namespace brume::cpu {
 namespace {
@@ -55,6 +53,12 @@ ConvTerms<T> terms(const ConvEpilogue& e) {
           static_cast<T>(e.scale)};
 }
 
+template <class T>
+bool can_multiply(const ConvShape& s, const View& from, const View& to, const ConvEpilogue& e) {
+  return is_pointwise(s) && evenly_spaced(s, image<T>(from)) && evenly_spaced(s, image<T>(to)) &&
+         (!e.residual || evenly_spaced(s, image<T>(e.residual)));
+}
+
 void forward(const View& x, const View& w, const ConvParams& p, const ConvEpilogue& e,
              const View& y) {
   const ConvShape s = shape_of(x, w, p, y);
@@ -64,7 +68,9 @@ void forward(const View& x, const View& w, const ConvParams& p, const ConvEpilog
       if (const WinogradLoops* loops = winograd_loops(s, p.algorithm))
         return winograd_forward(*loops, s, image<const T>(x), filter<T>(w, s), terms<T>(e),
                                 image<T>(y));
-    direct_forward(s, image<const T>(x), filter<T>(w, s), terms<T>(e), image<T>(y));
+    (can_multiply<T>(s, x, y, e)
+         ? pointwise_forward<T>
+         : direct_forward<T>)(s, image<const T>(x), filter<T>(w, s), terms<T>(e), image<T>(y));
   });
 }
 
@@ -77,31 +83,11 @@ void input_gradient(const View& gy, const View& w, const ConvParams& p, const Co
       if (const WinogradLoops* loops = winograd_loops(s, p.algorithm))
         return winograd_input_gradient(*loops, s, image<const T>(gy), filter<T>(w, s), terms<T>(e),
                                        image<T>(gx));
-    direct_input_gradient(s, image<const T>(gy), filter<T>(w, s), terms<T>(e), image<T>(gx));
+    (can_multiply<T>(s, gy, gx, e) ? pointwise_input_gradient<T>
+                                   : direct_input_gradient<T>)(s, image<const T>(gy),
+                                                               filter<T>(w, s), terms<T>(e),
+                                                               image<T>(gx));
   });
-}
-
-// Sums over all pixels, in pieces that the problem alone decides.
-template <class T>
-void sum_pixels(const ConvShape& s, const Image<const T>& x, T* sums) {
-  constexpr int64_t kPiecePixels = 2048;
-  const int64_t channels = s.groups * s.co, rows = s.batch * s.out[0] * s.out[1];
-  const int64_t piece_rows = std::max<int64_t>(kPiecePixels / std::max<int64_t>(s.out[2], 1), 1);
-  const int64_t pieces = (rows + piece_rows - 1) / piece_rows;
-  Scratch scratch;
-  T* parts = scratch.take<T>(pieces * channels);
-  parallel_for(rows, piece_rows, [&](int64_t begin, int64_t end) {
-    T* part = parts + begin / piece_rows * channels;
-    std::fill_n(part, channels, T(0));
-    for (int64_t r = begin; r < end; ++r)
-      for (int64_t w = 0; w < s.out[2]; ++w) {
-        const T* pixel = x.at(r / (s.out[0] * s.out[1]), r / s.out[1] % s.out[0], r % s.out[1], w);
-        for (int64_t c = 0; c < channels; ++c) part[c] += pixel[c];
-      }
-  });
-  std::fill_n(sums, channels, T(0));
-  for (int64_t i = 0; i < pieces; ++i)
-    for (int64_t c = 0; c < channels; ++c) sums[c] += parts[i * channels + c];
 }
 
 template <class T>
@@ -110,6 +96,9 @@ void weight_gradient(const ConvShape& s, const Image<const T>& x, const Image<co
   if constexpr (std::is_same_v<T, float>)
     if (const WinogradLoops* loops = winograd_loops(s, algorithm))
       return winograd_weight_gradient(*loops, s, x, gy, gw);
+  if (is_pointwise(s) && evenly_spaced(s, x) && evenly_spaced(s, gy) && samples_continue(s, x) &&
+      samples_continue(s, gy))
+    return pointwise_weight_gradient(s, x, gy, gw);
   direct_weight_gradient(s, x, gy, gw);
 }
 
@@ -119,8 +108,12 @@ void weight_gradient(const View& x, const View& gy, const ConvParams& p, const V
   dispatch<float, double>(x.dtype, "conv_weight_gradient", [&](auto type) {
     using T = typename decltype(type)::type;
     weight_gradient(s, image<const T>(x), image<const T>(gy), p.algorithm, gw.as<T>());
-    if (gb) sum_pixels(s, image<const T>(gy), gb.as<T>());
   });
+  if (!gb) return;
+  Shape channels = Shape::filled(gy.rank(), 1);
+  channels[1] = gy.size(1);
+  const View sums{gb.data, gb.dtype, channels, dense_strides(channels)};
+  cpu_reduce.reduce(ReduceOp::sum, 1, gy, sums);
 }
 
 }  // namespace

@@ -175,7 +175,7 @@ void run_chunk(const Gemm<T>& g, const Block& at, const T* panels, const Block* 
       const T* packed =
           panels ? panels + (k - at.k) * panel_columns<T>(g.n) + at.j * now.length : nullptr;
       Epilogue<T> e = g.epilogue;
-      if (e.bias) e.bias += now.j;
+      if (e.bias) e.bias += now.z * g.bias_batch + now.j;
       if (e.residual) e.residual += now.z * g.residual_batch + now.i * e.residual_row + now.j;
       run_block(g, now, packed, more ? &then : next,
                 g.c + now.z * g.c_batch + now.i * g.c_row + now.j, g.c_row, k > 0,
@@ -231,6 +231,7 @@ void run_split(const Gemm<T>& g, int64_t z) {
   });
   parallel_for(g.m, ceil_div(kSumGrain, blocks * g.n), [&](int64_t begin, int64_t end) {
     Epilogue<T> e = g.epilogue;
+    if (e.bias) e.bias += z * g.bias_batch;
     if (e.residual) e.residual += z * g.residual_batch + begin * e.residual_row;
     Product<T> p{};
     p.m = end - begin;
@@ -252,7 +253,7 @@ void run_empty_sum(const Gemm<T>& g) {
       for (int64_t j = 0; j < g.n; ++j) {
         const Epilogue<T>& e = g.epilogue;
         T v = 0;
-        if (e.bias) v += e.bias[j];
+        if (e.bias) v += e.bias[z * g.bias_batch + j];
         if (e.residual) v += e.residual[z * g.residual_batch + i * e.residual_row + j];
         g.c[z * g.c_batch + i * g.c_row + j] = v * e.scale;
       }

@@ -101,7 +101,7 @@ struct Gemm {
   T* c;
   int64_t c_batch, c_row;
   Epilogue<T> epilogue;
-  int64_t residual_batch;
+  int64_t bias_batch, residual_batch;
 };
 template <class T>
 void run(const Gemm<T>& gemm);
