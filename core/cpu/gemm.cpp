@@ -204,9 +204,10 @@ const T* pack_stretch(const Gemm<T>& g, const T* b, int64_t begin, int64_t end, 
 // Long K, small c: every block of K into a c of its own, then added in the same order as without.
 template <class T>
 void run_split(const Gemm<T>& g, int64_t z) {
-  constexpr int64_t kPieces = 32, kSumGrain = 16384;
+  constexpr int64_t kPieces = 16, kSumGrain = 16384;
   const int64_t length = k_block(g.k), blocks = ceil_div(g.k, length), size = g.m * g.n;
-  const int64_t row_pieces = std::min(ceil_div(kPieces, blocks), ceil_div(g.m, gemm_isa<T>().rows));
+  const int64_t row_pieces =
+      std::clamp<int64_t>(kPieces / blocks, 1, ceil_div(g.m, gemm_isa<T>().rows));
   const int64_t rows = ceil_div(g.m, row_pieces), grain = ceil_div(blocks, kPieces);
   Scratch scratch;
   T* sums = scratch.take<T>(blocks * size);
