@@ -84,6 +84,32 @@ std::string tick_text(double value) {
   return {text.data(), end};
 }
 
+// Multiples of 1, 2 or 5 times a power of ten, at most eight.
+std::vector<double> even_ticks(double low, double high) {
+  double step = std::pow(10, std::floor(std::log10((high - low) / 4)));
+  for (double factor : {2.0, 2.5, 2.0})
+    if ((high - low) / step > 7) step *= factor;
+  std::vector<double> out;
+  for (double k = std::ceil(low / step - 1e-9); k * step <= high + step * 1e-9; ++k)
+    out.push_back(k == 0 ? 0 : k * step);
+  return out;
+}
+
+// Round numbers between two positive ones: 1, 2 and 5 times the powers of ten; of many powers every
+// n-th; where that leaves fewer than three, even steps.
+std::vector<double> log_ticks(double low, double high) {
+  const double decades = std::log10(high / low);
+  const int every = static_cast<int>(std::ceil(decades / 7));
+  std::vector<double> out;
+  for (int n = static_cast<int>(std::floor(std::log10(low))); n <= std::log10(high) + 1e-9; ++n)
+    for (double digit : {1.0, 2.0, 5.0}) {
+      if (decades > 2 && (digit != 1 || n % every != 0)) continue;
+      const double tick = digit * std::pow(10, n);
+      if (tick >= low * (1 - 1e-9) && tick <= high * (1 + 1e-9)) out.push_back(tick);
+    }
+  return out.size() < 3 ? even_ticks(low, high) : out;
+}
+
 // One axis: values to [0, 1], and where the ticks are.
 class Axis {
  public:
@@ -106,15 +132,7 @@ class Axis {
   double place(double value) const { return (scaled(value) - low_) / (high_ - low_); }
 
   std::vector<double> ticks() const {
-    // Steps of 1, 2 or 5 times a power of ten; on a log axis at least whole decades.
-    double step = std::pow(10, std::floor(std::log10((high_ - low_) / 4)));
-    for (double factor : {2.0, 2.5, 2.0})
-      if ((high_ - low_) / step > 7) step *= factor;
-    if (log_ && high_ - low_ >= 1) step = std::max(1.0, std::round(step));
-    std::vector<double> out;
-    for (double at = std::ceil(low_ / step) * step; at <= high_ + step * 1e-9; at += step)
-      out.push_back(log_ ? std::pow(10, at) : std::abs(at) < step * 1e-9 ? 0 : at);
-    return out;
+    return log_ ? log_ticks(std::pow(10, low_), std::pow(10, high_)) : even_ticks(low_, high_);
   }
 
  private:

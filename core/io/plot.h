@@ -13,7 +13,7 @@ struct PlotLine {
 };
 
 struct PlotOptions {
-  std::string title, x_label, y_label;
+  std::string title{}, x_label{}, y_label{};
   bool log_x = false, log_y = false;
   int width = 800, height = 500;  // pixels
 };

@@ -30,14 +30,14 @@ Tensor read_png(const std::string& path, const PngOptions& options = {});
 /// @throws IoError; ShapeError, DTypeError
 void write_png(const std::string& path, const Tensor& image);
 
-/// How a number becomes a colour: -1 black to 1 white, or -1 dark blue over 0 white to 1 dark red.
-enum class Colours { as_they_are, blue_red };
+/// From numbers to colours: -1 black to 1 white, or -1 dark blue over 0 white to 1 dark red.
+enum class Colours { plain, blue_red };
 
 struct PngGridOptions {
   int64_t columns = 0;  // 0: about as many as rows
   int64_t padding = 2;  // black pixels between pictures and around them
   int64_t scale = 1;    // each pixel becomes a square of this side
-  Colours colours = Colours::as_they_are;
+  Colours colours = Colours::plain;
 };
 
 /// Writes a batch as one picture, filled row by row.

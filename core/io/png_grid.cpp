@@ -43,7 +43,7 @@ void write_png_grid(const std::string& path, const Tensor& x, const PngGridOptio
   check<DTypeError>(is_floating(x.dtype()), "write_png_grid: wanted a floating type, got ",
                     x.dtype());
   const auto [columns_wanted, padding, scale, colours] = options;
-  check(colours == Colours::as_they_are || x.size(1) == 1,
+  check(colours == Colours::plain || x.size(1) == 1,
         "write_png_grid: blue_red colours one channel, got ", x.shape());
   check(columns_wanted >= 0 && padding >= 0 && scale >= 1 && padding <= 4096 && scale <= 4096,
         "write_png_grid: columns ", columns_wanted, ", padding ", padding, " or scale ", scale,
