@@ -67,7 +67,9 @@ Ref<Module> construct_once(const std::string& class_name, const Json& arguments)
     std::string known;
     for (const std::string& name : class_names()) known += cat(known.empty() ? "" : ", ", name);
     throw FormatError(
-        cat("construct: no class is registered as ", io::quote(class_name), "; known are ", known));
+        cat("construct: no class is registered as ", io::quote(class_name), "; known are ", known,
+            ". Files with diffusion models are read by diffusion::load; a class of your own needs "
+            "register_class first"));
   }
   const detail::ConstructionDepth depth;
   Ref<Module> module;

@@ -123,6 +123,7 @@ TEST_CASE("an unknown class is answered with the known ones") {
   } catch (const FormatError& e) {
     const std::string text = e.what();
     CHECK(text.find("no class is registered as 'SongUnet'") != text.npos);
+    CHECK(text.find("diffusion::load") != text.npos);  // whose classes nn does not know
     CHECK(text.find("SongUNet") != text.npos);
   }
   CHECK_THROWS_AS(read(R"({"model": {"module": "Nothing", "args": {}}})"), FormatError);
