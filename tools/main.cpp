@@ -61,9 +61,6 @@ int run(int argc, char** argv) {
       ->delimiter(',');
   sample_command->add_option("--out", sample.out, ".png, .npy or .safetensors")
       ->default_val("samples.png");
-  sample_command->add_option("--colours", sample.colours, "of a .png: grey, or blue_red by sign")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, io::Colours>{
-          {"grey", io::Colours::as_they_are}, {"blue_red", io::Colours::blue_red}}));
   sample_command->add_flag("--quiet", quiet, "print no progress");
   add_draw_options(*sample_command, sample.draw);
 

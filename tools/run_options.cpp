@@ -8,6 +8,15 @@
 #include <brume/diffusion/builtin.h>
 #include <brume/nn/config_json.h>
 
+namespace brume::io {
+
+nn::Names names_of(Colours) {
+  static constexpr const char* names[] = {"plain", "blue_red"};
+  return names;
+}
+
+}  // namespace brume::io
+
 namespace brume::tools {
 namespace {
 
@@ -66,6 +75,8 @@ RunOptions read_run_options(const std::string& path, const std::vector<std::stri
                                     {"checkpoint_steps", options.checkpoint_steps},
                                     {"keep_checkpoints", options.keep_checkpoints}})
     check(value >= 1, path, ": ", name, " must be at least 1, got ", value);
+  check(options.sample_steps >= 0, path, ": sample_steps must not be negative, got ",
+        options.sample_steps);
   return options;
 }
 

@@ -5,16 +5,22 @@
 #include <string>
 #include <vector>
 
+#include <brume/core/io/png.h>
 #include <brume/diffusion/schedulers/edm.h>
 #include <brume/nn/data/dataset.h>
 #include <brume/nn/optim/optimizer.h>
 
+namespace brume::io {
+nn::Names names_of(Colours);  // among the options
+}
+
 namespace brume::tools {
 
 struct DataOptions {
-  std::string x, labels;        // .npy files, relative to the working directory
-  double scale = 1, shift = 0;  // applied to x
-  int64_t holdout_every = 0;    // every n-th sample is only looked at; 0: none
+  std::string x, labels;                     // .npy files, relative to the working directory
+  double scale = 1, shift = 0;               // applied to x
+  int64_t holdout_every = 0;                 // every n-th sample is only looked at; 0: none
+  io::Colours colours = io::Colours::plain;  // of pictures of samples
   template <class V>
   void fields(V& v) {
     v("x", x, nn::required);
@@ -22,6 +28,7 @@ struct DataOptions {
     v("scale", scale);
     v("shift", shift);
     v("holdout_every", holdout_every);
+    v("colours", colours);
   }
 };
 
@@ -55,6 +62,7 @@ struct RunOptions {
   double ema_decay = 0.999;
   int64_t batch_size = 64, steps = 1000, seed = 0;
   int64_t report_steps = 50, checkpoint_steps = 500, keep_checkpoints = 2;
+  int64_t sample_steps = 0;  // steps from one picture of samples to the next; 0: none
   template <class V>
   void fields(V& v) {
     v("task", task);
@@ -69,6 +77,7 @@ struct RunOptions {
     v("report_steps", report_steps);
     v("checkpoint_steps", checkpoint_steps);
     v("keep_checkpoints", keep_checkpoints);
+    v("sample_steps", sample_steps);
   }
 };
 

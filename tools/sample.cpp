@@ -8,7 +8,7 @@
 #include <brume/autograd/mode.h>
 #include <brume/autograd/ops/shape.h>
 #include <brume/core/io/npy.h>
-#include <brume/core/io/png.h>
+#include <brume/diffusion/builtin.h>
 #include <brume/diffusion/sample.h>
 #include <brume/diffusion/solvers/edm_stochastic.h>
 #include <brume/nn/serialize.h>
@@ -16,13 +16,6 @@
 
 namespace brume::tools {
 namespace {
-
-SamplingNotes notes_from_options(const std::string& run) {
-  // A run that has not finished: its options know the data and the noise.
-  const RunOptions options = read_run_options(io::join_path(run, "options.json"), {}, {});
-  const RunData data = open_data(options.data);
-  return nn::config_from_json<SamplingNotes>(make_task(options, data)->sampling_notes());
-}
 
 diffusion::Solver make_solver(const DrawOptions& o, diffusion::NoiseSource& noise) {
   if (o.solver == "heun") return diffusion::HeunSolver{};
@@ -51,15 +44,16 @@ Sampler open_sampler(const std::string& path) {
     if (io::file_status(file).kind == io::FileKind::missing) {
       const auto newest = nn::latest_checkpoint(path);
       check<IoError>(newest.has_value(), "'", path, "' has neither a model nor a checkpoint");
-      return {.model = nn::load_averaged(*newest), .notes = notes_from_options(path)};
+      file = *newest;
     }
   }
-  if (nn::is_checkpoint(file)) return {.model = nn::load_averaged(file), .notes = {}};
-  Sampler sampler{.model = diffusion::load(file), .notes = {}};
+  diffusion::register_builtin();
+  Sampler sampler{.model = nn::is_checkpoint(file) ? nn::load_averaged(file) : nn::load(file),
+                  .notes = {}};
   sampler.model->eval();
   const auto metadata = io::open_safetensors(file).metadata();
   const auto notes = metadata.find(kSamplingKey);
-  if (notes != metadata.end() && !notes->second.empty())
+  if (notes != metadata.end())
     sampler.notes = nn::config_from_json<SamplingNotes>(notes->second, file);
   return sampler;
 }
@@ -109,6 +103,12 @@ Tensor draw(const Sampler& sampler, const std::vector<uint64_t>& seeds,
   return cat(parts, 0);
 }
 
+void write_picture(const std::string& path, const Tensor& x, io::Colours colours, int64_t columns) {
+  io::write_png_grid(
+      path, x,
+      {.columns = columns, .scale = std::max<int64_t>(1, 48 / x.size(-1)), .colours = colours});
+}
+
 int sample(const SampleArguments& a) {
   Sampler sampler = open_sampler(a.path);
   if (!a.shape.empty()) sampler.notes.shape = a.shape;
@@ -123,14 +123,10 @@ int sample(const SampleArguments& a) {
   if (!a.classes.empty()) classes = spread_classes(parse_list(a.classes, "--classes"), a.num);
   const Tensor x = draw(sampler, seeds, classes, a.draw);
   if (a.out.ends_with(".png")) {
-    // A row for each class; small pictures are magnified.
+    // A row for each class.
     const auto rows =
         static_cast<int64_t>(a.classes.empty() ? 0 : parse_list(a.classes, "--classes").size());
-    io::write_png_grid(a.out, x,
-                       {.columns = rows > 0 ? a.num / rows : 0,
-                        .padding = 2,
-                        .scale = std::max<int64_t>(1, 48 / x.size(-1)),
-                        .colours = a.colours});
+    write_picture(a.out, x, sampler.notes.colours, rows > 0 ? a.num / rows : 0);
   } else if (a.out.ends_with(".npy")) {
     io::write_npy(a.out, x);
   } else {

@@ -4,8 +4,6 @@
 #include <string>
 #include <vector>
 
-#include <brume/core/io/png.h>
-
 #include "task.h"
 
 namespace brume::tools {
@@ -31,12 +29,16 @@ struct DrawOptions {
 Tensor draw(const Sampler& sampler, const std::vector<uint64_t>& seeds,
             const std::vector<int64_t>& classes, const DrawOptions& options);
 
+/// A picture of samples, row by row (0 columns: about square); small ones are magnified.
+/// @shape  x [N, C, H, W]
+void write_picture(const std::string& path, const Tensor& x, io::Colours colours,
+                   int64_t columns = 0);
+
 struct SampleArguments {
   std::string path, out;
   int64_t num = 16;
-  std::string classes, seeds;                      // lists or ranges: "3,5" or "0-9"
-  std::vector<int64_t> shape;                      // of a model whose file does not say it
-  io::Colours colours = io::Colours::as_they_are;  // of a picture
+  std::string classes, seeds;  // lists or ranges: "3,5" or "0-9"
+  std::vector<int64_t> shape;  // of a model whose file does not say it
   DrawOptions draw;
 };
 int sample(const SampleArguments& arguments);

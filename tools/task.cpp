@@ -1,5 +1,7 @@
 #include "task.h"
 
+#include <numeric>
+
 #include <brume/autograd/mode.h>
 #include <brume/autograd/ops/loss.h>
 #include <brume/autograd/ops/reduce.h>
@@ -7,13 +9,16 @@
 #include <brume/diffusion/losses.h>
 #include <brume/nn/models/fully_connected.h>
 
+#include "sample.h"
+
 namespace brume::tools {
 namespace {
 
 class DiffusionTask : public TrainingTask {
  public:
   DiffusionTask(const RunOptions& o, const RunData& data)
-      : classes_(data.train->classes()),
+      : model_(o.model),
+        classes_(data.train->classes()),
         scheduler_(o.noise),
         loss_(diffusion::AnyModel(o.model), scheduler_) {
     const int64_t first[] = {0};
@@ -21,14 +26,25 @@ class DiffusionTask : public TrainingTask {
     notes_.shape.assign(shape.begin() + 1, shape.end());
     notes_.classes = classes_;
     notes_.noise = o.noise;
+    notes_.colours = o.data.colours;
   }
   Tensor loss(const nn::Batch& batch, Generator& rng) override {
     const Tensor x = batch.x.rank() == 4 ? contiguous(batch.x, Layout::channels_last) : batch.x;
     return loss_(x, rng, classes_ > 0 ? one_hot(batch.label, classes_) : Tensor{});
   }
-  std::string sampling_notes() const override { return nn::config_to_json(notes_); }
+  io::Metadata notes() const override { return {{kSamplingKey, nn::config_to_json(notes_)}}; }
+  void write_samples(const std::string& path) const override {
+    std::vector<uint64_t> seeds(16);
+    std::iota(seeds.begin(), seeds.end(), 0);
+    std::vector<int64_t> classes;
+    if (classes_ > 0)
+      for (uint64_t seed : seeds) classes.push_back(static_cast<int64_t>(seed) % classes_);
+    write_picture(path, draw({.model = model_, .notes = notes_}, seeds, classes, {}),
+                  notes_.colours);
+  }
 
  private:
+  nn::Ref<nn::Module> model_;
   int64_t classes_;
   diffusion::EDMNoiseScheduler scheduler_;
   diffusion::MSEDSMLoss loss_;

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include <brume/core/io/safetensors.h>
 #include <brume/nn/data/dataset.h>
 
 #include "run_options.h"
@@ -16,8 +17,10 @@ class TrainingTask {
   virtual Tensor loss(const nn::Batch& batch, Generator& rng) = 0;
   /// One line about the finished model, such as its accuracy; may be empty.
   virtual std::string verdict() { return {}; }
-  /// What sampling from the model's file alone needs to know: JSON, or empty.
-  virtual std::string sampling_notes() const { return {}; }
+  /// What sampling from the model's file alone needs to know, for the file's metadata.
+  virtual io::Metadata notes() const { return {}; }
+  /// A picture of what the model, in evaluation mode, makes now; nothing if it makes none.
+  virtual void write_samples(const std::string& /*path*/) const {}
 };
 
 /// @throws Error if the model does not fit the task or the data
@@ -26,16 +29,18 @@ std::unique_ptr<TrainingTask> make_task(const RunOptions& options, const RunData
 /// Where a model's file keeps its sampling notes.
 inline constexpr const char* kSamplingKey = "brume.sampling";
 
-/// Shape and noise of the samples a model makes.
+/// Shape, noise and look of the samples a model makes.
 struct SamplingNotes {
   std::vector<int64_t> shape;  // without the batch
   int64_t classes = 0;
   diffusion::EDMNoiseSchedulerConfig noise;
+  io::Colours colours = io::Colours::plain;
   template <class V>
   void fields(V& v) {
     v("shape", shape);
     v("classes", classes);
     v("noise", noise);
+    v("colours", colours);
   }
 };
 

@@ -78,6 +78,7 @@ class Trainer {
  private:
   double step();
   void report(nn::RunLog& log, Clock::time_point begin, int64_t first);
+  void write_samples(const nn::RunDirectory& directory);
   void finish(const nn::RunDirectory& directory);
 
   const RunOptions& options_;
@@ -130,6 +131,17 @@ void Trainer::report(nn::RunLog& log, Clock::time_point begin, int64_t first) {
   std::fflush(stdout);
 }
 
+// With the averaged weights; draws nothing from the run's own generator.
+void Trainer::write_samples(const nn::RunDirectory& directory) {
+  std::string digits = std::to_string(state_.step);
+  digits.insert(0, digits.size() < 6 ? 6 - digits.size() : 0, '0');
+  ema_.swap_in();
+  options_.model->eval();
+  task_->write_samples(directory.file(cat("samples_", digits, ".png")));
+  options_.model->train();
+  ema_.swap_out();
+}
+
 void Trainer::finish(const nn::RunDirectory& directory) {
   std::vector<nn::LoggedRow> rows = nn::read_log(directory.file("log.jsonl"));
   io::PlotLine line{.name = "loss", .x = {}, .y = {}};
@@ -143,8 +155,7 @@ void Trainer::finish(const nn::RunDirectory& directory) {
                  {.title = "training loss", .x_label = "step", .y_label = "loss", .log_y = true});
   ema_.swap_in();
   options_.model->eval();
-  nn::save(*options_.model, directory.file("model.safetensors"),
-           {{kSamplingKey, task_->sampling_notes()}});
+  nn::save(*options_.model, directory.file("model.safetensors"), task_->notes());
   const std::string verdict = task_->verdict();
   if (!verdict.empty()) std::printf("%s\n", verdict.c_str());
   if (!arguments_.quiet) std::printf("model: %s\n", directory.file("model.safetensors").c_str());
@@ -171,9 +182,11 @@ int Trainer::run() {
     if (state_.step % options_.report_steps == 0 || state_.step == options_.steps)
       report(log, begin, first);
     if (state_.step % options_.checkpoint_steps == 0 && state_.step < options_.steps)
-      directory.save(state_, options_.keep_checkpoints);
+      directory.save(state_, options_.keep_checkpoints, task_->notes());
+    if (options_.sample_steps > 0 && state_.step % options_.sample_steps == 0)
+      write_samples(directory);
   }
-  directory.save(state_, options_.keep_checkpoints);
+  directory.save(state_, options_.keep_checkpoints, task_->notes());
   if (state_.step < options_.steps) {
     std::fprintf(stderr, "\nstopped after step %lld; go on with --resume %s\n",
                  static_cast<long long>(state_.step), arguments_.out.c_str());

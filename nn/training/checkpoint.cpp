@@ -58,7 +58,7 @@ Position read_position(const io::SafetensorsFile& file) {
 
 }  // namespace
 
-void save_checkpoint(const std::string& path, const TrainState& state) {
+void save_checkpoint(const std::string& path, const TrainState& state, io::Metadata notes) {
   Tensors tensors;
   add_prefixed(tensors, kModel, state.model.state());
   add_prefixed(tensors, kAverages, state.ema.averages());
@@ -68,10 +68,10 @@ void save_checkpoint(const std::string& path, const TrainState& state) {
                       {"averages", state.ema.updates()},
                       {"rng", {state.rng.seed(), state.rng.offset()}},
                       {"loss", {state.loss.sum, state.loss.count}}};
-  io::save_safetensors(path, tensors,
-                       {{kClassKey, state.model.class_name()},
-                        {kConfigKey, state.model.config_json()},
-                        {kTrainKey, dump_json(position)}});
+  notes[kClassKey] = state.model.class_name();
+  notes[kConfigKey] = state.model.config_json();
+  notes[kTrainKey] = dump_json(position);
+  io::save_safetensors(path, tensors, notes);
 }
 
 void load_checkpoint(const std::string& path, TrainState& state) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 
+#include <brume/core/io/safetensors.h>
 #include <brume/core/random.h>
 #include <brume/nn/data/loader.h>
 #include <brume/nn/module.h>
@@ -34,9 +35,10 @@ struct TrainState {
   RunningMean loss{};  // since the last report
 };
 
-/// Writes the whole state, atomically. Keys: model.<key>, ema.<key>, optimizer.<key>.
+/// Writes the whole state, atomically, and `notes` into the metadata. Keys: model.<key>, ema.<key>,
+/// optimizer.<key>.
 /// @throws IoError, and then what stood there before still stands
-void save_checkpoint(const std::string& path, const TrainState& state);
+void save_checkpoint(const std::string& path, const TrainState& state, io::Metadata notes = {});
 
 /// Brings every part to where the file was written: the run goes on as if it had not stopped.
 /// @throws FormatError if the file is none, or belongs to another model (all differences listed);

@@ -30,10 +30,10 @@ RunDirectory::RunDirectory(const std::string& path)
   io::remove_temporaries(io::join_path(path_, "checkpoints"));
 }
 
-void RunDirectory::save(const TrainState& state, int64_t keep) {
+void RunDirectory::save(const TrainState& state, int64_t keep, const io::Metadata& notes) {
   check(keep >= 1, "RunDirectory: must keep at least one checkpoint, got ", keep);
   const std::string folder = file("checkpoints"), name = checkpoint_name(state.step);
-  save_checkpoint(io::join_path(folder, name), state);
+  save_checkpoint(io::join_path(folder, name), state, notes);
   io::write_file(io::join_path(folder, "latest"), name + "\n");
   std::vector<std::string> older;
   for (const std::string& entry : io::list_folder(folder))

@@ -23,7 +23,7 @@ class RunDirectory {
 
   /// checkpoints/step_000500.safetensors, then the name in checkpoints/latest; all but the newest
   /// `keep` files go.
-  void save(const TrainState& state, int64_t keep);
+  void save(const TrainState& state, int64_t keep, const io::Metadata& notes = {});
 
  private:
   std::string path_;
