@@ -22,7 +22,8 @@ endif()
 # The two headers that name the JSON type stay at home: no user's program depends on it.
 install(DIRECTORY ${components} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/brume
         FILES_MATCHING PATTERN "*.h"
-        PATTERN "json.h" EXCLUDE PATTERN "config_json.h" EXCLUDE)
+        PATTERN "json.h" EXCLUDE PATTERN "config_json.h" EXCLUDE
+        PATTERN "zip_callbacks.h" EXCLUDE)
 install(FILES brume.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/brume)
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
@@ -40,8 +41,12 @@ set(pc_folder ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig)
 file(RELATIVE_PATH pc_libdir ${pc_folder} ${CMAKE_INSTALL_FULL_LIBDIR})
 file(RELATIVE_PATH pc_includedir ${pc_folder} ${CMAKE_INSTALL_FULL_INCLUDEDIR})
 if(BRUME_PNG)
-  set(pc_requires libpng)
+  list(APPEND pc_requires libpng)
 endif()
+if(BRUME_ZIP)
+  list(APPEND pc_requires libzip)
+endif()
+list(JOIN pc_requires ", " pc_requires)
 if(BRUME_CUDA STREQUAL "ON")
   set(pc_cuda_libs "-L${CUDAToolkit_LIBRARY_DIR} -lcudart_static -ldl -lrt")
 endif()

@@ -41,6 +41,11 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
 
 void AtomicFile::write(std::string_view text) { write(std::as_bytes(std::span(text))); }
 
+void AtomicFile::write_at(uint64_t offset, std::span<const std::byte> bytes) {
+  flush();
+  temporary_.write_at(offset, bytes);
+}
+
 void AtomicFile::flush() {
   temporary_.write(buffer_);
   buffer_.clear();

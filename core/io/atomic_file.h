@@ -23,6 +23,8 @@ class AtomicFile {
 
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);
+  /// Over bytes that were written before, from `offset` on.
+  void write_at(uint64_t offset, std::span<const std::byte> bytes);
   void commit();
 
  private:

@@ -72,6 +72,9 @@ SystemCalls posix_calls() {
           .write = [](int file, const void* data, size_t bytes) -> int64_t {
             return ::write(file, data, bytes);
           },
+          .write_at = [](int file, const void* data, size_t bytes, int64_t offset) -> int64_t {
+            return ::pwrite(file, data, bytes, offset);
+          },
           .sync = ::fsync,
           .lock = [](int file) { return ::flock(file, LOCK_EX | LOCK_NB); },
           .status = status_of_path,
@@ -206,6 +209,19 @@ void File::write(std::span<const std::byte> bytes) {
     });
     if (count == 0) fail("write", path_, "the system takes no more bytes");
     bytes = bytes.subspan(static_cast<size_t>(count));
+  }
+}
+
+void File::write_at(uint64_t offset, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const int64_t count = demand("write", path_, [&] {
+      return system_calls().write_at(handle_, bytes.data(),
+                                     std::min(bytes.size(), kLargestTransfer),
+                                     static_cast<int64_t>(offset));
+    });
+    if (count == 0) fail("write", path_, "the system takes no more bytes");
+    bytes = bytes.subspan(static_cast<size_t>(count));
+    offset += static_cast<uint64_t>(count);
   }
 }
 

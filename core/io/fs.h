@@ -27,6 +27,7 @@ struct SystemCalls {
   int (*close)(int file);
   int64_t (*read)(int file, void* data, size_t bytes, int64_t offset);
   int64_t (*write)(int file, const void* data, size_t bytes);
+  int64_t (*write_at)(int file, const void* data, size_t bytes, int64_t offset);
   int (*sync)(int file);
   int (*lock)(int file);  // exclusive, does not wait, ends with the process
   int (*status)(const char* path, FileStatus* status);
@@ -65,6 +66,8 @@ class File {
   void read(uint64_t offset, std::span<std::byte> out) const;
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);
+  /// Over bytes from `offset` on; where write() goes on does not change.
+  void write_at(uint64_t offset, std::span<const std::byte> bytes);
   /// Waits until the bytes are on the disk.
   void sync();
   /// Claims it until it is closed; false if somebody else has it.

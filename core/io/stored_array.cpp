@@ -21,14 +21,6 @@ TypeFacts facts(StoredType type) {
   return table[static_cast<size_t>(type)];
 }
 
-// The stored bytes lie at the end of the memory of the elements, so widening from the front never
-// overwrites what it has not read yet, and needs no second buffer.
-std::span<std::byte> raw_part(const StoredArray& array, void* out) {
-  const int64_t count = numel(array.shape);
-  const int64_t raw = count * item_size(array.type), whole = count * item_size(array.dtype());
-  return {static_cast<std::byte*>(out) + (whole - raw), static_cast<size_t>(raw)};
-}
-
 void swap_bytes(std::span<std::byte> raw, int64_t item) {
   for (size_t i = 0; i < raw.size(); i += static_cast<size_t>(item))
     std::reverse(raw.data() + i, raw.data() + i + item);
@@ -54,24 +46,6 @@ void check_booleans(std::span<std::byte> raw, std::string_view who) {
   check<FormatError>(good, who, ": a boolean is neither 0 nor 1");
 }
 
-void finish(std::span<std::byte> raw, const StoredArray& array, std::string_view who, void* out) {
-  if (array.big_endian) swap_bytes(raw, item_size(array.type));
-  switch (array.type) {
-    case StoredType::i16:
-      return widen<int16_t, int32_t>(raw, out);
-    case StoredType::i8:
-      return widen<int8_t, int32_t>(raw, out);
-    case StoredType::u32:
-      return widen<uint32_t, int64_t>(raw, out);
-    case StoredType::u16:
-      return widen<uint16_t, int32_t>(raw, out);
-    case StoredType::boolean:
-      return check_booleans(raw, who);
-    default:
-      return;
-  }
-}
-
 }  // namespace
 
 int64_t item_size(StoredType type) { return facts(type).size; }
@@ -91,10 +65,36 @@ std::optional<uint64_t> stored_bytes(StoredType type, const Shape& shape) {
   return is_empty ? 0 : count * static_cast<uint64_t>(item_size(type));
 }
 
-void read_elements(const File& file, const StoredArray& array, std::string_view who, void* out) {
+// The stored bytes lie at the end of the memory of the elements, so widening from the front never
+// overwrites what it has not read yet, and needs no second buffer.
+std::span<std::byte> raw_part(const StoredArray& array, void* out) {
+  const int64_t count = numel(array.shape);
+  const int64_t raw = count * item_size(array.type), whole = count * item_size(array.dtype());
+  return {static_cast<std::byte*>(out) + (whole - raw), static_cast<size_t>(raw)};
+}
+
+void finish_elements(const StoredArray& array, std::string_view who, void* out) {
   const auto raw = raw_part(array, out);
-  file.read(array.offset, raw);
-  finish(raw, array, who, out);
+  if (array.big_endian) swap_bytes(raw, item_size(array.type));
+  switch (array.type) {
+    case StoredType::i16:
+      return widen<int16_t, int32_t>(raw, out);
+    case StoredType::i8:
+      return widen<int8_t, int32_t>(raw, out);
+    case StoredType::u32:
+      return widen<uint32_t, int64_t>(raw, out);
+    case StoredType::u16:
+      return widen<uint16_t, int32_t>(raw, out);
+    case StoredType::boolean:
+      return check_booleans(raw, who);
+    default:
+      return;
+  }
+}
+
+void read_elements(const File& file, const StoredArray& array, std::string_view who, void* out) {
+  file.read(array.offset, raw_part(array, out));
+  finish_elements(array, who, out);
 }
 
 void decode_elements(std::span<const std::byte> bytes, const StoredArray& array,
@@ -103,7 +103,7 @@ void decode_elements(std::span<const std::byte> bytes, const StoredArray& array,
   check<FormatError>(bytes.size() == raw.size(), who, ": wanted ", raw.size(), " bytes, got ",
                      bytes.size());
   if (!raw.empty()) std::memcpy(raw.data(), bytes.data(), raw.size());
-  finish(raw, array, who, out);
+  finish_elements(array, who, out);
 }
 
 }  // namespace brume::io

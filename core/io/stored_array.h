@@ -33,6 +33,11 @@ struct StoredArray {
 /// even as our widest type.
 std::optional<uint64_t> stored_bytes(StoredType type, const Shape& shape);
 
+/// Where in `out`, which has room for the elements in dtype(), the array's bytes are to be put;
+/// then finish_elements makes elements of them in place. @throws FormatError as read_elements
+std::span<std::byte> raw_part(const StoredArray& array, void* out);
+void finish_elements(const StoredArray& array, std::string_view who, void* out);
+
 /// Reads the array's elements into `out`, which has room for them in dtype().
 /// @throws IoError; FormatError naming `who` on a boolean other than 0 and 1
 void read_elements(const File& file, const StoredArray& array, std::string_view who, void* out);

@@ -120,6 +120,16 @@ io::SystemCalls FakeDisk::calls_table() {
     open.position += count;
     return static_cast<int64_t>(count);
   };
+  table.write_at = [](int file, const void* data, size_t bytes, int64_t offset) -> int64_t {
+    FakeDisk& disk = current();
+    if (disk.fails(true)) return -1;
+    std::string& to = disk.open_.at(file).file->bytes;
+    const auto begin = static_cast<size_t>(offset);
+    const size_t count = std::min(bytes, disk.largest_transfer_);
+    to.resize(std::max(to.size(), begin + count));
+    std::memcpy(to.data() + begin, data, count);
+    return static_cast<int64_t>(count);
+  };
   table.sync = [](int file) -> int {
     FakeDisk& disk = current();
     if (disk.fails()) return -1;

@@ -9,9 +9,12 @@
 #include <brume/core/io/npy.h>
 #include <brume/core/io/png.h>
 #include <brume/core/io/safetensors.h>
+#include <brume/core/io/tar.h>
+#include <brume/core/io/torch_pt.h>
 #include <brume/core/json.h>
 
 #include "tests/io/allocations.h"
+#include "tests/io/archive_bytes.h"
 #include "tests/io/fake_disk.h"
 #include "tests/io/files.h"
 #include "tests/io/png_bytes.h"
@@ -34,6 +37,26 @@ std::string small_safetensors() {
       std::string("\0\0\x80\x3f\1\0", 6));
 }
 
+// A tensor's row of two, in today's archive and in the stream before it.
+std::string small_torch() {
+  const std::vector<std::pair<std::string, Tensor>> state{{"a", from_vector<uint8_t>({7, 8}, {2})}};
+  return io::torch_bytes(state);
+}
+
+std::string small_torch_stream() {
+  using namespace std::string_literals;
+  return "\x80\2\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."s + "\x80\2M\xe9\3."s +
+         "\x80\2}X\x0d\0\0\0little_endian\x88s."s +
+         "\x80\2ctorch._utils\n_rebuild_tensor_v2\n((X\7\0\0\0storagectorch\nByteStorage\n"s +
+         "X\1\0\0\0kX\3\0\0\0cpuK\2NtQK\0K\2\x85K\1\x85\x89)tR."s + "\x80\2]X\1\0\0\0ka."s +
+         little(2, 8) + "\7\x8"s;
+}
+
+void load_torch() {
+  const io::TorchFile file = io::open_torch(kPath);
+  for (const io::TorchEntry& e : file.entries()) file.read(e.tensor);
+}
+
 std::vector<Format> formats() {
   std::vector<Format> out = {
       {"safetensors", small_safetensors(), [] { io::load_safetensors(kPath); }},
@@ -41,7 +64,13 @@ std::vector<Format> formats() {
        npy_bytes("{'descr': '<i2', 'fortran_order': False, 'shape': (2, 1), }\n", "\1\2\3\4"),
        [] { io::read_npy(kPath); }},
       {"JSON", R"({"a":[1,-2.5e3,"é\n\u00e9",true,null],"b":{"c":{}}})",
-       [] { parse_json(io::read_file(kPath, 1000), kPath); }}};
+       [] { parse_json(io::read_file(kPath, 1000), kPath); }},
+      {"torch stream", small_torch_stream(), load_torch},
+      {"tar", tar_archive({{"a", "content"}}), [] {
+         const io::FilePart archive(std::make_shared<io::File>(io::File::open(kPath)));
+         check<FormatError>(!io::read_tar(archive).empty(), "empty");
+       }}};
+  if (io::has_zip()) out.push_back({"torch", small_torch(), load_torch});
   if (io::has_png())
     out.push_back({"PNG",
                    png_bytes({.width = 2, .height = 2, .colour = 3, .interlace = 1},

@@ -8,15 +8,6 @@ std::string big(uint32_t value) {
           static_cast<char>(value >> 8), static_cast<char>(value)};
 }
 
-uint32_t crc32(std::string_view bytes) {
-  uint32_t crc = ~0U;
-  for (const char c : bytes) {
-    crc ^= static_cast<uint8_t>(c);
-    for (int i = 0; i < 8; ++i) crc = (crc >> 1) ^ ((crc & 1U) != 0 ? 0xedb88320U : 0U);
-  }
-  return ~crc;
-}
-
 uint32_t adler32(std::string_view bytes) {
   uint32_t a = 1, b = 0;
   for (const char c : bytes) {
@@ -27,6 +18,15 @@ uint32_t adler32(std::string_view bytes) {
 }
 
 }  // namespace
+
+uint32_t crc32(std::string_view bytes) {
+  uint32_t crc = ~0U;
+  for (const char c : bytes) {
+    crc ^= static_cast<uint8_t>(c);
+    for (int i = 0; i < 8; ++i) crc = (crc >> 1) ^ ((crc & 1U) != 0 ? 0xedb88320U : 0U);
+  }
+  return ~crc;
+}
 
 std::string png_chunk(std::string_view name, std::string_view data) {
   const std::string body = std::string(name) + std::string(data);

@@ -14,6 +14,8 @@ struct PngHead {
   int interlace = 0;
 };
 
+/// The checksum of PNG and of zip.
+uint32_t crc32(std::string_view bytes);
 /// Length, name, data and checksum.
 std::string png_chunk(std::string_view name, std::string_view data);
 /// zlib's format, without compressing.
