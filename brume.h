@@ -14,6 +14,7 @@
 #include <brume/core/random.h>
 #include <brume/core/tensor.h>
 #include <brume/diffusion/adapters.h>
+#include <brume/diffusion/backbones.h>
 #include <brume/diffusion/losses.h>
 #include <brume/diffusion/model.h>
 #include <brume/diffusion/noise_source.h>
@@ -30,12 +31,17 @@
 #include <brume/nn/layers/attention.h>
 #include <brume/nn/layers/conv2d.h>
 #include <brume/nn/layers/embedding.h>
+#include <brume/nn/layers/fc_layer.h>
 #include <brume/nn/layers/linear.h>
+#include <brume/nn/layers/mlp.h>
 #include <brume/nn/layers/norm.h>
 #include <brume/nn/layers/resample.h>
 #include <brume/nn/layers/unet_block.h>
+#include <brume/nn/models/dhariwal_unet.h>
 #include <brume/nn/models/fully_connected.h>
+#include <brume/nn/models/regression_unet.h>
 #include <brume/nn/models/song_unet.h>
+#include <brume/nn/models/song_unet_pos_embd.h>
 #include <brume/nn/module.h>
 #include <brume/nn/optim/adam.h>
 #include <brume/nn/optim/clip.h>

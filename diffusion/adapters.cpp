@@ -1,32 +1,17 @@
 #include <brume/diffusion/adapters.h>
 
 #include <brume/autograd/ops/shape.h>
+#include <brume/diffusion/backbones.h>
 
 namespace brume::diffusion {
-namespace {
-
-Tensor call_song_unet(const nn::SongUNet& net, const Tensor& x, const Tensor& t,
-                      const Condition& c) {
-  if (c.empty() || c.is_tensor()) return net(x, t, c.tensor());
-  return net(x, t, c.find("class_labels"), c.find("augment_labels"));
-}
-
-}  // namespace
-
 Tensor SongUNetAdapter::operator()(const Tensor& x, const Tensor& t, const Condition& c) const {
-  return call_song_unet(*net, x, t, c);
+  return call_backbone(*net, x, t, c);
 }
 
 ConcatConditionWrapper::ConcatConditionWrapper(const Config& config)
-    : image_key_(config.image_cond_key), vector_key_(config.vector_cond_key) {
-  const nn::Ref<nn::Module> model = child("model", config.model);
-  if (const auto unet = model.as<nn::SongUNet>())
-    model_ = [net = unet.get()](const Tensor& x, const Tensor& t, const Condition& c) {
-      return call_song_unet(*net, x, t, c);
-    };
-  else
-    model_ = AnyModel(model);
-}
+    : model_(child("model", config.model)),
+      image_key_(config.image_cond_key),
+      vector_key_(config.vector_cond_key) {}
 
 Tensor ConcatConditionWrapper::operator()(const Tensor& x, const Tensor& t,
                                           const Condition& condition) const {

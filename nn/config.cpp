@@ -92,6 +92,7 @@ class Reader final : public Fields {
   }
   void end_item() override { end_field(); }
   bool is_list(bool) override { return here().is_array(); }
+  bool is_name(bool) override { return here().is_string(); }
   bool present(bool) override { return !here().is_null(); }
 
   void scalar(bool& x) override {

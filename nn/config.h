@@ -5,9 +5,9 @@
 //                                          v("bias", bias); }
 //
 // from which JSON, printing, comparison and copying follow. Members are bool, int64_t, double,
-// std::string, enums with names, Ref<Module>, other configs, and std::optional, std::vector and
-// OneOrMany of these; each has a default initialiser (at least {}), so that designated initialisers
-// may leave it out.
+// std::string, enums with names, Ref<Module>, NameOrModule, other configs, and std::optional,
+// std::vector and OneOrMany of these; each has a default initialiser (at least {}), so that
+// designated initialisers may leave it out.
 
 #include <concepts>
 #include <cstdint>
@@ -35,7 +35,7 @@ inline constexpr Required required{};
 template <class T>
 class OneOrMany {
  public:
-  OneOrMany(T one) : values_{std::move(one)} {}
+  OneOrMany(T one = T{}) : values_{std::move(one)} {}
   OneOrMany(std::initializer_list<T> many) : values_(many), many_(true) {}
   OneOrMany(std::vector<T> many) : values_(std::move(many)), many_(true) {}
 
@@ -51,6 +51,15 @@ class OneOrMany {
  private:
   std::vector<T> values_;
   bool many_ = false;
+};
+
+/// A part that is chosen by its name, or supplied.
+struct NameOrModule {
+  NameOrModule(std::string_view n = {}) : name(n) {}
+  NameOrModule(const char* n) : name(n) {}
+  NameOrModule(Ref<Module> m) : module(std::move(m)) {}
+  std::string name{};    // "" if supplied
+  Ref<Module> module{};  // empty if named
 };
 
 class Fields;
@@ -130,6 +139,15 @@ class Fields {
       x = OneOrMany<T>(std::move(one));
     }
   }
+  void value(NameOrModule& x) {
+    if (is_name(!x.module)) {
+      x.module = {};
+      scalar(x.name);
+    } else {
+      x.name.clear();
+      scalar(x.module);
+    }
+  }
 
  protected:
   virtual bool begin_field(const char* /*key*/, bool /*required*/) { return true; }
@@ -141,6 +159,7 @@ class Fields {
   virtual void end_item() {}
   virtual void end_list() {}
   virtual bool is_list(bool now) { return now; }
+  virtual bool is_name(bool now) { return now; }
   virtual bool present(bool now) { return now; }
   virtual void scalar(bool& /*x*/) {}
   virtual void scalar(int64_t& /*x*/) {}

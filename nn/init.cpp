@@ -65,6 +65,10 @@ void fill(std::span<T> x, const Init& init, Generator& rng) {
       rng.fill_uniform(x);
       transform(x, [=](T u) { return (u * T(2) - T(1)) * scale * gain; });
       break;
+    case Init::Law::positive:
+      rng.fill_uniform(x);
+      transform(x, [=](T u) { return u * scale * gain; });
+      break;
     case Init::Law::normal:
       rng.fill_normal(x);
       transform(x, [=](T u) { return u * scale * gain; });
@@ -85,6 +89,7 @@ Names names_of(InitMode) {
 
 Init Init::constant(double value) { return {Init::Law::constant, value}; }
 Init Init::uniform(double bound) { return {Init::Law::uniform, bound}; }
+Init Init::positive(double bound) { return {Init::Law::positive, bound}; }
 Init Init::normal(double std) { return {Init::Law::normal, std}; }
 Init Init::truncated_normal(double std) {
   check(std > 0 && std <= 1, "Init::truncated_normal: wants a standard deviation in (0, 1], got ",
@@ -142,9 +147,14 @@ Tensor detail::initial_tensor(const Shape& shape, const Init& init) {
     return alias(zeros({1}), shape, none);
   }
   Tensor x = empty(shape);
-  if (state.mode == Construction::Mode::initialise)
-    initialise(x, init, state.rng ? *state.rng : default_generator());
+  if (draws_values()) initialise(x, init, state.rng ? *state.rng : default_generator());
   return x;
 }
+
+void detail::redraw(const Tensor& x, const Init& init) {
+  if (draws_values()) initialise(x, init, state.rng ? *state.rng : default_generator());
+}
+
+bool detail::draws_values() { return state.mode == Construction::Mode::initialise; }
 
 }  // namespace brume::nn

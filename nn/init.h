@@ -23,7 +23,7 @@ Names names_of(InitMode);
 /// with Generator::torch_cpu(seed) a module gets the numbers that the reference gets from that
 /// seed.
 struct Init {
-  enum class Law { constant, uniform, symmetric, normal, truncated_normal };
+  enum class Law { constant, uniform, symmetric, positive, normal, truncated_normal };
   Law law = Law::constant;
   double scale = 0;  // the constant; bound of a uniform law; standard deviation
   double gain = 1;   // multiplied afterwards; a gain of 0 still draws
@@ -31,6 +31,8 @@ struct Init {
   static Init constant(double value);
   /// Uniform on [-bound, bound).
   static Init uniform(double bound);
+  /// Uniform on [0, bound).
+  static Init positive(double bound);
   static Init normal(double std);
   /// Normal, with values outside [-2, 2] drawn again.
   static Init truncated_normal(double std);
@@ -70,6 +72,10 @@ namespace detail {
 
 /// A tensor as the current Construction wants it. @throws ShapeError beyond kMaxParameters
 Tensor initial_tensor(const Shape& shape, const Init& init);
+/// Whether the current Construction draws values: what follows from them is to be computed then.
+bool draws_values();
+/// Draws a parameter anew, if the current Construction draws values.
+void redraw(const Tensor& x, const Init& init);
 
 /// Counts what one outermost make() constructs. @throws Error beyond kMaxModules
 class ConstructionDepth {

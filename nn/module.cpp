@@ -209,10 +209,13 @@ void Module::check_name(const std::string& name) const {
 }
 
 Tensor Module::param(std::string name, const Shape& shape, const Init& init) {
+  return param(std::move(name), set_requires_grad(detail::initial_tensor(shape, init)));
+}
+
+Tensor Module::param(std::string name, Tensor shared) {
   check_name(name);
-  Tensor x = set_requires_grad(detail::initial_tensor(shape, init));
-  parameters_.push_back({std::move(name), x, persistent});
-  return x;
+  parameters_.push_back({std::move(name), shared, persistent});
+  return shared;
 }
 
 Tensor Module::buffer(std::string name, Tensor value, Persistence persistence) {

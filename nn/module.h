@@ -105,6 +105,8 @@ class Module {
  protected:
   /// A new parameter, filled by the law. @throws Error if the name is taken or has no characters
   Tensor param(std::string name, const Shape& shape, const Init& init);
+  /// Gives a parameter of another module a name here too: one tensor under two names.
+  Tensor param(std::string name, Tensor shared);
   /// Registers a tensor that is not trained.
   Tensor buffer(std::string name, Tensor value, Persistence persistence = persistent);
   Tensor buffer(std::string name, const Shape& shape, const Init& init);

@@ -4,6 +4,7 @@
 #include <numbers>
 
 #include <brume/autograd/ops/pointwise.h>
+#include <brume/autograd/ops/random.h>
 #include <brume/autograd/ops/shape.h>
 
 namespace brume::nn {
@@ -44,15 +45,9 @@ PositionalEmbedding::PositionalEmbedding(const Config& c) : order_(c.embed_fn) {
   check(!c.endpoint || width >= 4, "PositionalEmbedding: endpoint needs 4 channels, got ", width);
   freqs = buffer("freqs", frequencies(width / 2, c.max_positions, c.endpoint));
   if (!c.learnable) return;
-  const auto layer = [&](const char* name, int64_t in, int64_t out) {
-    return child<Linear>(name, {.in_features = in,
-                                .out_features = out,
-                                .init_mode = InitMode::fan_in_uniform,
-                                .init_bias = 1});
-  };
   const int64_t hidden = c.mlp_hidden_dim.value_or(2 * c.num_channels);
-  mlp_in_ = layer("mlp.0", width, hidden);
-  mlp_out_ = layer("mlp.2", hidden, c.num_channels);
+  mlp_in_ = child<Linear>("mlp.0", LinearConfig::torch_default(width, hidden));
+  mlp_out_ = child<Linear>("mlp.2", LinearConfig::torch_default(hidden, c.num_channels));
 }
 
 Tensor PositionalEmbedding::operator()(const Tensor& x) const {
@@ -71,6 +66,12 @@ FourierEmbedding::FourierEmbedding(const Config& c) {
 Tensor FourierEmbedding::operator()(const Tensor& x) const {
   const Tensor angle = outer(x, freqs * (2 * std::numbers::pi), "FourierEmbedding");
   return cat({cos(angle), sin(angle)}, 1);
+}
+
+Tensor drop_rows(const Tensor& labels, double p, Generator& rng) {
+  if (p == 0) return labels;
+  const Tensor draws = uniform({labels.size(0), 1}, rng, {.device = labels.device()});
+  return labels * as_dtype(ge(draws, p), labels);
 }
 
 }  // namespace brume::nn

@@ -77,4 +77,7 @@ class FourierEmbedding : public Module {
   Tensor freqs;
 };
 
+/// Labels with each sample's row set to zero with probability p. @shape labels [B, D] -> same
+Tensor drop_rows(const Tensor& labels, double p, Generator& rng);
+
 }  // namespace brume::nn

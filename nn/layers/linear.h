@@ -20,6 +20,11 @@ struct LinearConfig {
     v("init_bias", init_bias);
     v.ignored({"amp_mode"});
   }
+
+  /// With the initial values of PyTorch's own layer.
+  static LinearConfig torch_default(int64_t in_features, int64_t out_features, bool bias = true) {
+    return {in_features, out_features, bias, InitMode::fan_in_uniform, 1, 1};
+  }
 };
 
 /// x W^T + b over the last axis, in x's dtype.

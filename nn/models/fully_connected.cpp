@@ -2,30 +2,29 @@
 
 #include <algorithm>
 
+#include <brume/autograd/node.h>
+
 namespace brume::nn {
 
 FullyConnected::FullyConnected(const Config& c)
     : in_features_(c.in_features), skip_connections_(c.skip_connections) {
   check(c.num_layers >= 1, "FullyConnected: num_layers must be at least 1, got ", c.num_layers);
-  check<Error>(
-      !c.adaptive_activations && !c.weight_norm && !c.weight_fact,
-      "FullyConnected: adaptive_activations, weight_norm and weight_fact are not supported");
+  check(!(c.weight_norm && c.weight_fact),
+        "FullyConnected: weight_norm and weight_fact exclude each other");
   const std::vector<std::string>& names = c.activation_fn.values();
   check(!names.empty(), "FullyConnected: activation_fn is an empty list");
+  FCLayerConfig layer{.in_features = c.in_features, .out_features = c.layer_size};
+  if (c.weight_norm) layer.form = WeightForm::norm;
+  if (c.weight_fact) layer.form = WeightForm::factored;
+  if (c.adaptive_activations)
+    layer.slope = set_requires_grad(detail::initial_tensor({1}, Init::constant(1)));
   for (int64_t i = 0; i < c.num_layers; ++i) {
-    const int64_t in = i == 0 ? c.in_features : c.layer_size;
-    layers_.push_back(layer(cat("layers.", i, ".linear"), in, c.layer_size));
-    const size_t place = std::min(static_cast<size_t>(i), names.size() - 1);
-    activations_.push_back(activation_by_name(names[place]));
+    layer.activation = names[std::min(static_cast<size_t>(i), names.size() - 1)];
+    layers_.push_back(child<FCLayer>(cat("layers.", i), layer));
+    layer.in_features = c.layer_size;
   }
-  final_layer_ = layer("final_layer.linear", c.layer_size, c.out_features);
-}
-
-Ref<Linear> FullyConnected::layer(const std::string& name, int64_t in, int64_t out) {
-  return child<Linear>(name, {.in_features = in,
-                              .out_features = out,
-                              .init_mode = InitMode::xavier_uniform,
-                              .init_bias = 0});
+  final_layer_ =
+      child<FCLayer>("final_layer", {.in_features = c.layer_size, .out_features = c.out_features});
 }
 
 Tensor FullyConnected::operator()(const Tensor& x) const {
@@ -34,7 +33,6 @@ Tensor FullyConnected::operator()(const Tensor& x) const {
   Tensor h = x, stored;
   for (size_t i = 0; i < layers_.size(); ++i) {
     h = layers_[i](h);
-    if (activations_[i]) h = activations_[i](std::move(h));
     if (skip_connections_ && i % 2 == 0) {
       // What is stored is the layer's result before the addition.
       const Tensor before = h;

@@ -2,8 +2,7 @@
 
 #include <vector>
 
-#include <brume/nn/layers/activation.h>
-#include <brume/nn/layers/linear.h>
+#include <brume/nn/layers/fc_layer.h>
 #include <brume/nn/module.h>
 
 namespace brume::nn {
@@ -29,10 +28,12 @@ struct FullyConnectedConfig {
   }
 };
 
-/// Linear layers with activations between them. Keys: layers.<i>.linear.*, final_layer.linear.*
+/// Linear layers with activations between them. skip_connections adds to every second layer the one
+/// before it among these; adaptive_activations trains one slope for all; weight_norm and
+/// weight_fact store matrices in factors. Keys: layers.<i>.linear.*, final_layer.linear.*, and
+/// those of FCLayer.
 /// @shape  x [..., in_features] -> [..., out_features]
-/// @throws Error on the arguments of the reference that this version does not have yet:
-///         adaptive_activations, weight_norm, weight_fact, and activations with parameters
+/// @throws ShapeError if both weight_norm and weight_fact are asked for
 class FullyConnected : public Module {
  public:
   using Config = FullyConnectedConfig;
@@ -40,11 +41,9 @@ class FullyConnected : public Module {
   Tensor operator()(const Tensor& x) const;
 
  private:
-  Ref<Linear> layer(const std::string& name, int64_t in, int64_t out);
   int64_t in_features_;
-  std::vector<Ref<Linear>> layers_;
-  std::vector<Activation> activations_;
-  Ref<Linear> final_layer_;
+  std::vector<Ref<FCLayer>> layers_;
+  Ref<FCLayer> final_layer_;
   bool skip_connections_;
 };
 

@@ -6,7 +6,6 @@
 
 #include <brume/autograd/checkpoint.h>
 #include <brume/autograd/ops/pointwise.h>
-#include <brume/autograd/ops/random.h>
 #include <brume/autograd/ops/shape.h>
 
 namespace brume::nn {
@@ -252,23 +251,19 @@ void SongUNet::check_input(const Tensor& x, const Tensor& noise, const Tensor& c
 Tensor SongUNet::operator()(const Tensor& x, const Tensor& noise_labels, const Tensor& class_labels,
                             const Tensor& augment_labels) const {
   check_input(x, noise_labels, class_labels, augment_labels);
-  const Tensor emb = embed(x, noise_labels, class_labels, augment_labels);
+  const Tensor emb = embed(noise_labels, class_labels, augment_labels);
   std::vector<Tensor> skips;
   Tensor deepest = encode(x, emb, skips);
   return decode(std::move(deepest), emb, std::move(skips));
 }
 
-Tensor SongUNet::embed(const Tensor& x, const Tensor& noise, const Tensor& classes,
-                       const Tensor& augment) const {
+Tensor SongUNet::embed(const Tensor& noise, const Tensor& classes, const Tensor& augment) const {
   if (zero_emb_.defined()) return zero_emb_;
   // The halves are swapped: the networks were trained with sines in front.
   Tensor n = swap_halves(positional_ ? positional_(noise) : fourier_(noise));
   if (map_label_) {
     Tensor labels = as_dtype(classes, n);
-    if (training() && config_.label_dropout > 0) {
-      const Tensor kept = uniform({labels.size(0), 1}, generator(), {.device = x.device()});
-      labels = labels * as_dtype(ge(kept, config_.label_dropout), n);
-    }
+    if (training()) labels = drop_rows(labels, config_.label_dropout, generator());
     n = n + map_label_(labels * std::sqrt(static_cast<double>(config_.label_dim)));
   }
   if (map_augment_ && augment.defined()) n = n + map_augment_(as_dtype(augment, n));

@@ -50,6 +50,11 @@ struct SongUNetConfig {
     v("img_resolution", img_resolution, required);
     v("in_channels", in_channels, required);
     v("out_channels", out_channels, required);
+    options(v);
+  }
+  /// All but the sizes, which a network around it may choose.
+  template <class V>
+  void options(V& v) {
     v("label_dim", label_dim);
     v("augment_dim", augment_dim);
     v("model_channels", model_channels);
@@ -111,8 +116,7 @@ class SongUNet : public Module {
 
   void check_input(const Tensor& x, const Tensor& noise, const Tensor& classes,
                    const Tensor& augment) const;
-  Tensor embed(const Tensor& x, const Tensor& noise, const Tensor& classes,
-               const Tensor& augment) const;
+  Tensor embed(const Tensor& noise, const Tensor& classes, const Tensor& augment) const;
   Tensor run_block(const Step& step, const Tensor& x, const Tensor& emb) const;
   Tensor encode(const Tensor& x, const Tensor& emb, std::vector<Tensor>& skips) const;
   Tensor decode(Tensor x, const Tensor& emb, std::vector<Tensor> skips) const;

@@ -4,7 +4,9 @@
 #include <map>
 
 #include <brume/diffusion/preconditioners.h>
-#include <brume/nn/models/song_unet.h>
+#include <brume/nn/layers/mlp.h>
+#include <brume/nn/models/fully_connected.h>
+#include <brume/nn/models/regression_unet.h>
 #include <brume/nn/registry.h>
 
 #include "tests/conformance/toy_modules.h"
@@ -27,10 +29,20 @@ Value unet_block(const Object& self, Arguments& a) {
   return of<nn::UNetBlock>(self)(a.tensor("x"), a.tensor("emb"));
 }
 
-Value song_unet(const Object& self, Arguments& a) {
-  return of<nn::SongUNet>(self)(a.tensor("x"), a.tensor("noise_labels"),
-                                a.optional_tensor("class_labels"),
-                                a.optional_tensor("augment_labels"));
+template <class M>
+Value unet(const Object& self, Arguments& a) {
+  return of<M>(self)(a.tensor("x"), a.tensor("noise_labels"), a.optional_tensor("class_labels"),
+                     a.optional_tensor("augment_labels"));
+}
+template <class M>
+Value unet_on_grid(const Object& self, Arguments& a) {
+  return of<M>(self)(a.tensor("x"), a.tensor("noise_labels"), a.optional_tensor("class_labels"),
+                     {.global_index = a.optional_tensor("global_index"),
+                      .lead_time_label = a.optional_tensor("lead_time_label")},
+                     a.optional_tensor("augment_labels"));
+}
+Value corrdiff_unet(const Object& self, Arguments& a) {
+  return of<nn::CorrDiffRegressionUNet>(self)(a.tensor("x"), a.optional_tensor("img_lr"));
 }
 
 // Every model is called the same way.
@@ -59,7 +71,14 @@ const std::map<std::string, Methods, std::less<>>& calls() {
       {"UNetBlock", {{"", unet_block}}},
       {"PositionalEmbedding", {{"", of_x<nn::PositionalEmbedding>}}},
       {"FourierEmbedding", {{"", of_x<nn::FourierEmbedding>}}},
-      {"SongUNet", {{"", song_unet}}},
+      {"SongUNet", {{"", unet<nn::SongUNet>}}},
+      {"SongUNetPosEmbd", {{"", unet_on_grid<nn::SongUNetPosEmbd>}}},
+      {"SongUNetPosLtEmbd", {{"", unet_on_grid<nn::SongUNetPosLtEmbd>}}},
+      {"DhariwalUNet", {{"", unet<nn::DhariwalUNet>}}},
+      {"CorrDiffRegressionUNet", {{"", corrdiff_unet}}},
+      {"StormCastUNet", {{"", of_x<nn::StormCastUNet>}}},
+      {"Mlp", {{"", of_x<nn::Mlp>}}},
+      {"FullyConnected", {{"", of_x<nn::FullyConnected>}}},
       {"ConcatConditionWrapper", {{"", model}}},
       {"EDMPreconditioner", kPreconditioner},
       {"toy.SongUNetAdapter", {{"", model}}},

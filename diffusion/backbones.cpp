@@ -1,0 +1,50 @@
+#include <brume/diffusion/backbones.h>
+
+#include <brume/diffusion/model.h>
+
+namespace brume::diffusion {
+namespace {
+
+Tensor class_labels(const Condition& c) {
+  return c.empty() || c.is_tensor() ? c.tensor() : c.find("class_labels");
+}
+Tensor named(const Condition& c, const char* name) {
+  return c.is_tensor() ? Tensor() : c.find(name);
+}
+
+template <class Net>
+void register_backbone() {
+  detail::register_call(typeid(Net),
+                        [](nn::Module& m, const Tensor& x, const Tensor& t, const Condition& c) {
+                          return call_backbone(static_cast<const Net&>(m), x, t, c);
+                        });
+}
+
+}  // namespace
+
+Tensor call_backbone(const nn::SongUNet& net, const Tensor& x, const Tensor& t,
+                     const Condition& c) {
+  return net(x, t, class_labels(c), named(c, "augment_labels"));
+}
+Tensor call_backbone(const nn::DhariwalUNet& net, const Tensor& x, const Tensor& t,
+                     const Condition& c) {
+  return net(x, t, class_labels(c), named(c, "augment_labels"));
+}
+Tensor call_backbone(const nn::SongUNetPosEmbd& net, const Tensor& x, const Tensor& t,
+                     const Condition& c) {
+  return net(x, t, class_labels(c), {}, named(c, "augment_labels"));
+}
+Tensor call_backbone(const nn::SongUNetPosLtEmbd& net, const Tensor& x, const Tensor& t,
+                     const Condition& c) {
+  return net(x, t, class_labels(c), {.lead_time_label = named(c, "lead_time_label")},
+             named(c, "augment_labels"));
+}
+
+void register_backbones() {
+  register_backbone<nn::SongUNet>();
+  register_backbone<nn::SongUNetPosEmbd>();
+  register_backbone<nn::SongUNetPosLtEmbd>();
+  register_backbone<nn::DhariwalUNet>();
+}
+
+}  // namespace brume::diffusion

@@ -1,0 +1,27 @@
+#pragma once
+// How the backbones of nn that know t themselves are called as (x, t, condition). With it AnyModel
+// takes them as they are.
+
+#include <brume/diffusion/condition.h>
+#include <brume/nn/models/dhariwal_unet.h>
+#include <brume/nn/models/song_unet_pos_embd.h>
+
+namespace brume::diffusion {
+
+/// t as noise labels; the condition: nothing, one tensor (class labels), or any of "class_labels",
+/// "augment_labels".
+Tensor call_backbone(const nn::SongUNet& net, const Tensor& x, const Tensor& t,
+                     const Condition& condition);
+Tensor call_backbone(const nn::DhariwalUNet& net, const Tensor& x, const Tensor& t,
+                     const Condition& condition);
+/// Likewise.
+Tensor call_backbone(const nn::SongUNetPosEmbd& net, const Tensor& x, const Tensor& t,
+                     const Condition& condition);
+/// Also "lead_time_label" [B].
+Tensor call_backbone(const nn::SongUNetPosLtEmbd& net, const Tensor& x, const Tensor& t,
+                     const Condition& condition);
+
+/// Makes AnyModel know all of these.
+void register_backbones();
+
+}  // namespace brume::diffusion

@@ -1,0 +1,81 @@
+#include <brume/nn/models/regression_unet.h>
+
+#include <brume/autograd/ops/shape.h>
+
+namespace brume::nn {
+namespace {
+
+template <class Config>
+struct NetOf;
+template <>
+struct NetOf<SongUNetPosEmbdConfig> {
+  using type = SongUNetPosEmbd;
+};
+template <>
+struct NetOf<SongUNetPosLtEmbdConfig> {
+  using type = SongUNetPosLtEmbd;
+};
+template <>
+struct NetOf<SongUNetConfig> {
+  using type = SongUNet;
+};
+template <>
+struct NetOf<DhariwalUNetConfig> {
+  using type = DhariwalUNet;
+};
+
+void check_no_place(const GridPlace& place) {
+  check(!place.global_index.defined() && !place.embedding_selector &&
+            !place.lead_time_label.defined(),
+        "RegressionUNet: the network inside has no grid to choose from");
+}
+
+}  // namespace
+
+Names names_of(UNetType) {
+  static constexpr const char* kNames[] = {"SongUNetPosEmbd", "SongUNetPosLtEmbd", "SongUNet",
+                                           "DhariwalUNet"};
+  return kNames;
+}
+
+RegressionUNet::RegressionUNet(const OneOrMany<int64_t>& img_resolution, int64_t in_channels,
+                               int64_t out_channels, const AnyUNetConfig& model) {
+  std::visit(
+      [&](auto config) {
+        using Net = typename NetOf<decltype(config)>::type;
+        config.img_resolution = img_resolution;
+        config.in_channels = in_channels;
+        config.out_channels = out_channels;
+        const Ref<Net> net = child<Net>("model", std::move(config));
+        call_ = [net](const Tensor& x, const Tensor& noise, const GridPlace& place) {
+          if constexpr (std::is_base_of_v<SongUNetPosEmbd, Net>) {
+            return Tensor(net(x, noise, Tensor(), place));
+          } else {
+            check_no_place(place);
+            return Tensor(net(x, noise));
+          }
+        };
+      },
+      model);
+}
+
+Tensor RegressionUNet::run(const Tensor& x, const GridPlace& place) const {
+  const Tensor y = call_(x, zeros({x.size(0)}, {.device = x.device()}), place);
+  return y.dtype() == DType::f64 ? y : brume::to(y, DType::f32);
+}
+
+CorrDiffRegressionUNet::CorrDiffRegressionUNet(const Config& c)
+    : RegressionUNet(c.img_resolution, c.img_in_channels + c.img_out_channels, c.img_out_channels,
+                     c.model) {}
+
+Tensor CorrDiffRegressionUNet::operator()(const Tensor& x, const Tensor& img_lr,
+                                          const GridPlace& place) const {
+  if (!img_lr.defined()) return run(x, place);
+  Shape wanted = x.shape();
+  if (img_lr.rank() == 4 && x.rank() == 4) wanted[1] = img_lr.size(1);
+  check(img_lr.shape() == wanted, "CorrDiffRegressionUNet: img_lr is ", img_lr.shape(),
+        ", which does not fit x of ", x.shape());
+  return run(cat({x, img_lr}, 1), place);
+}
+
+}  // namespace brume::nn
