@@ -7,14 +7,15 @@
 namespace brume::tools {
 
 struct EvaluateArguments {
-  std::string run, classifier;
+  std::string run, classifier;  // classifier: its run folder, or empty
   int64_t num = 500, first_seed = 1000;
   DrawOptions draw;
   bool json = false;
 };
 
-/// Judges a class-conditional run by its samples: are they what was asked for, do they vary, and
-/// are they new? Prints the figures; the exit code is 0 whatever they are.
+/// Judges a run by its samples: are they what was asked for (if a classifier tells), do they vary,
+/// and are they new? Prints the figures; the exit code is 0 whatever they are.
+/// @throws Error if the run holds no sample out, or has no labels for the classifier to name
 int evaluate(const EvaluateArguments& arguments);
 
 }  // namespace brume::tools

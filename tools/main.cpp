@@ -67,8 +67,8 @@ int run(int argc, char** argv) {
   tools::EvaluateArguments evaluate;
   auto* evaluate_command = app.add_subcommand("evaluate", "judge a run by its samples");
   evaluate_command->add_option("run", evaluate.run, "the run folder")->required();
-  evaluate_command->add_option("--classifier", evaluate.classifier, "run folder of a classifier")
-      ->required();
+  evaluate_command->add_option("--classifier", evaluate.classifier,
+                               "run folder of a classifier, which names the samples");
   evaluate_command->add_option("--num", evaluate.num, "how many samples")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();

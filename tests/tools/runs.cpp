@@ -13,6 +13,7 @@
 #include <brume/core/io/png.h>
 #include <brume/core/random.h>
 
+#include "tools/evaluate.h"
 #include "tools/sample.h"
 #include "tools/train.h"
 
@@ -88,4 +89,14 @@ TEST_CASE("pictures of samples appear while training, and change no bit of it") 
     CHECK(io::read_png(name).size(0) == 3);  // coloured by sign, as the data ask
   CHECK_FALSE(std::filesystem::exists("tool_shown/samples_000001.png"));
   CHECK_THROWS_AS(train("tool_shown", {"sample_steps=-1"}), ShapeError);
+}
+
+TEST_CASE("a run without labels is judged without a classifier") {
+  REQUIRE(train("tool_unlabelled", {"data.labels=", "data.holdout_every=3",
+                                    "model.args.model.args.label_dim=0"}) == 0);
+  tools::EvaluateArguments arguments{
+      .run = "tool_unlabelled", .classifier = "", .num = 4, .draw = {.steps = 3}};
+  CHECK(tools::evaluate(arguments) == 0);
+  arguments.classifier = "tool_unlabelled";
+  CHECK_THROWS_AS(tools::evaluate(arguments), Error);
 }
