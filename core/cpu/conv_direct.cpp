@@ -81,10 +81,10 @@ struct Bands {
   int64_t packed_rows, packed_columns;  // of a unit's copy of x, per plane of taps
   int64_t slot;                         // numbers in that copy
 
-  explicit Bands(const Correlation<T>& c) {
-    constexpr int64_t kBandPixels = 224, kChunkPixels = 64, kChunks = 8;
+  explicit Bands(const Correlation<T>& c, int64_t band_pixels) {
+    constexpr int64_t kChunkPixels = 64, kChunks = 8;
     const AxisPlan &d = c.axis[0], &h = c.axis[1], &w = c.axis[2];
-    rows = std::clamp<int64_t>(kBandPixels / w.results, 1, h.results);
+    rows = std::clamp<int64_t>(band_pixels / w.results, 1, h.results);
     rows = ceil_div(h.results, ceil_div(h.results, rows));
     bands = ceil_div(h.results, rows);
     units = c.batch * c.groups * d.results * bands;
@@ -186,7 +186,8 @@ template <class T>
 void correlate(const Correlation<T>& c) {
   const auto& isa = gemm_isa<T>();
   const AxisPlan &d = c.axis[0], &h = c.axis[1], &w = c.axis[2];
-  const Bands<T> bands(c);
+  constexpr int64_t kBandPixels = 224;
+  const Bands<T> bands(c, kBandPixels);
   Scratch shared;
   const T* filter = pack_filter(c, bands.panels, shared);
   const bool joined = w.adjacent();
@@ -248,6 +249,134 @@ void correlate(const Correlation<T>& c) {
   });
 }
 
+// Results of few channels would leave most of a vector empty: pixels lie along it instead.
+template <class T>
+bool is_narrow(const Correlation<T>& c) {
+  const AxisPlan &h = c.axis[1], &w = c.axis[2];
+  return 4 * c.to <= gemm_isa<T>().columns && h.step == 1 && h.adjacent() && w.step == 1;
+}
+
+// Row `row` of x as the taps of the width read it, turned: [from][packed_columns].
+template <class T>
+void turn_row(const Correlation<T>& c, const Bands<T>& bands, const T* row, T* out) {
+  const AxisPlan& w = c.axis[2];
+  const int64_t columns = bands.packed_columns;
+  const int64_t left = std::clamp<int64_t>(-w.lowest(), 0, columns);
+  const int64_t inside = std::clamp<int64_t>(c.in[2] - w.lowest(), left, columns) - left;
+  for (int64_t i = 0; i < columns - inside; ++i)
+    for (int64_t k = 0; k < c.from; ++k) out[k * columns + (i < left ? i : i + inside)] = 0;
+  gemm_isa<T>().pack(c.from, inside, row + (left + w.lowest()) * c.x.space[2], 1, c.x.space[2],
+                     out + left, columns);
+}
+
+// Sums [rows][to][width] of a unit to y.
+template <class T>
+void write_rows(const Correlation<T>& c, const Unit& u, const T* sums) {
+  const AxisPlan &d = c.axis[0], &h = c.axis[1], &w = c.axis[2];
+  const ConvTerms<T>& t = c.terms;
+  const int64_t channel = u.group * c.to, depth = d.first + u.depth * d.every;
+  for (int64_t r = 0; r < u.rows; ++r)
+    for (int64_t k = 0; k < c.to; ++k, sums += w.results) {
+      const int64_t row = h.first + (u.row + r) * h.every;
+      T shift = t.bias ? t.bias[channel + k] : T(0);
+      if (t.per_sample) shift += t.per_sample[u.sample * t.per_sample_row + channel + k];
+      T* y = c.y.at(u.sample, depth, row, w.first) + channel + k;
+      const T* residual =
+          t.residual.data ? t.residual.at(u.sample, depth, row, w.first) + channel + k : nullptr;
+      for (int64_t i = 0; i < w.results; ++i) {
+        T v = sums[i] + shift;
+        if (residual) v += residual[i * w.every * t.residual.space[2]];
+        y[i * w.every * c.y.space[2]] = v * t.scale;
+      }
+    }
+}
+
+// [group][taps of depth][taps of height, last first][to][taps of width][from]
+template <class T>
+const T* filter_rows(const Correlation<T>& c, Scratch& scratch) {
+  const auto &h = c.axis[1].taps, &w = c.axis[2].taps;
+  T* out = scratch.take<T>(c.groups * c.to * c.taps() * c.from);
+  T* at = out;
+  for (int64_t group = 0; group < c.groups; ++group)
+    for (const Tap& d : c.axis[0].taps)
+      for (size_t i = h.size(); i-- > 0;)
+        for (int64_t j = 0; j < c.to; ++j)
+          for (const Tap& x : w) {
+            const T* from = c.w + group * c.w_group + j * c.w_to + d.entry * c.w_space[0] +
+                            h[i].entry * c.w_space[1] + x.entry * c.w_space[2];
+            for (int64_t k = 0; k < c.from; ++k) *at++ = from[k * c.w_from];
+          }
+  return out;
+}
+
+// Adds what one turned row of x contributes to the band's sums [rows][to][width]: the rows that its
+// taps reach follow each other, so one product serves all of them.
+template <class T>
+void add_row(const Correlation<T>& c, const Unit& u, int64_t row, const T* filter, Product<T> p,
+             T* sums) {
+  const AxisPlan& h = c.axis[1];
+  // Result r reads x's row r + offset: the last tap belongs to the first result.
+  const int64_t first = row - h.taps.back().offset - u.row;
+  const int64_t begin = std::max<int64_t>(first, 0);
+  const int64_t end = std::min(first + static_cast<int64_t>(h.taps.size()), u.rows);
+  if (begin >= end) return;
+  p.m = (end - begin) * c.to;
+  p.a = filter + (begin - first) * c.to * p.a_row;
+  p.c = sums + begin * c.to * p.c_row;
+  gemm_isa<T>().multiply(p);
+}
+
+template <class T>
+void correlate_narrow(const Correlation<T>& c) {
+  constexpr int64_t kBandPixels = 512;
+  const AxisPlan &d = c.axis[0], &h = c.axis[1], &w = c.axis[2];
+  const Bands<T> bands(c, kBandPixels);
+  Scratch shared;
+  const T* filter = filter_rows(c, shared);
+  std::vector<int64_t> a_segment, b_segment;
+  for (const Tap& tap : w.taps) {
+    a_segment.push_back(static_cast<int64_t>(a_segment.size()) * c.from);
+    b_segment.push_back(tap.offset - w.lowest());
+  }
+  Product<T> p{};
+  p.n = c.axis[2].results;
+  p.segments = static_cast<int64_t>(w.taps.size());
+  p.length = c.from;
+  p.a_row = p.segments * c.from;
+  p.a_k = 1;
+  p.a_segment = a_segment.data();
+  p.b_panel = gemm_isa<T>().columns;
+  p.b_k = bands.packed_columns;
+  p.b_segment = b_segment.data();
+  p.c_row = w.results;
+  p.accumulate = true;
+  const int64_t depth_filter = static_cast<int64_t>(h.taps.size()) * c.to * p.a_row;
+  parallel_chunks(bands.units, [&](int64_t index) {
+    const Unit u = unit(c, bands, index);
+    Scratch scratch;
+    // The last vector reaches behind the last channel.
+    const int64_t turned_size = c.from * bands.packed_columns;
+    T* turned = scratch.take<T>(turned_size + p.b_panel);
+    std::fill_n(turned + turned_size, p.b_panel, T(0));
+    T* sums = scratch.take<T>(u.rows * c.to * w.results);
+    std::fill_n(sums, u.rows * c.to * w.results, T(0));
+    Product<T> q = p;
+    q.b = turned;
+    const T* taps = filter + u.group * static_cast<int64_t>(d.taps.size()) * depth_filter;
+    for (size_t i = 0; i < d.taps.size(); ++i) {
+      const int64_t depth = u.depth * d.step + d.taps[i].offset;
+      if (depth < 0 || depth >= c.in[0]) continue;
+      for (int64_t r = 0; r < bands.packed_rows; ++r) {
+        const int64_t row = u.row + h.lowest() + r;
+        if (row < 0 || row >= c.in[1]) continue;
+        turn_row(c, bands, c.x.at(u.sample, depth, row, 0) + u.group * c.from, turned);
+        add_row(c, u, row, taps + static_cast<int64_t>(i) * depth_filter, q, sums);
+      }
+    }
+    write_rows(c, u, sums);
+  });
+}
+
 // Entries that no tap reaches.
 template <class T>
 void without_taps(const Correlation<T>& c) {
@@ -271,6 +400,12 @@ void without_taps(const Correlation<T>& c) {
         }
 }
 
+template <class T>
+void compute(const Correlation<T>& c) {
+  if (c.taps() == 0 || c.from == 0) return without_taps(c);
+  is_narrow(c) ? correlate_narrow(c) : correlate(c);
+}
+
 }  // namespace
 
 template <class T>
@@ -281,7 +416,7 @@ void direct_forward(const ConvShape& s, const Image<const T>& x, const Filter<T>
   std::copy_n(w.space, 3, c.w_space);
   for (int i = 0; i < 3; ++i) c.axis[i] = forward_axis(s, i);
   if (s.batch * s.pixels() == 0) return;
-  s.ci == 0 ? without_taps(c) : correlate(c);
+  compute(c);
 }
 
 template <class T>
@@ -297,7 +432,7 @@ void direct_input_gradient(const ConvShape& s, const Image<const T>& gy, const F
     c.axis[2] = gradient_axis(s, 2, phase % stride[2]);
     if (c.axis[0].results <= 0 || c.axis[1].results <= 0 || c.axis[2].results <= 0) continue;
     if (s.batch == 0) continue;
-    c.taps() == 0 || s.co == 0 ? without_taps(c) : correlate(c);
+    compute(c);
   }
 }
 
