@@ -340,7 +340,7 @@ Tensor pad(const Tensor& x, const std::vector<int64_t>& amounts, double value) {
         "pad: ", amounts.size(), " amounts do not pair up with the axes of ", x.shape());
   const auto axes = static_cast<int>(amounts.size() / 2);
   const auto amount = [&](int axis, int side) {
-    return amounts[static_cast<size_t>(2 * (x.rank() - 1 - axis) + side)];
+    return amounts[static_cast<size_t>(x.rank() - 1 - axis) * 2 + static_cast<size_t>(side)];
   };
   Shape shape = x.shape(), kept = x.shape();
   int64_t from = 0;
