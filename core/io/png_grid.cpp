@@ -10,7 +10,7 @@ namespace {
 
 uint8_t to_pixel(float x) {
   const float value = (x + 1) * 127.5F;
-  return value > 0 ? static_cast<uint8_t>(std::min(value, 255.0F) + 0.5F) : uint8_t{0};
+  return value > 0 ? static_cast<uint8_t>(std::lround(std::min(value, 255.0F))) : uint8_t{0};
 }
 
 // Linear between five colours; the ends differ in hue and the middle in lightness, so the sign is
@@ -24,8 +24,8 @@ std::array<uint8_t, 3> blue_red(float x) {
   const float share = place - static_cast<float>(below);
   std::array<uint8_t, 3> out{};
   for (size_t c = 0; c < 3; ++c)
-    out[c] =
-        static_cast<uint8_t>((1 - share) * kStops[below][c] + share * kStops[below + 1][c] + 0.5F);
+    out[c] = static_cast<uint8_t>(
+        std::lround((1 - share) * kStops[below][c] + share * kStops[below + 1][c]));
   return out;
 }
 
