@@ -31,7 +31,7 @@ void widen(std::span<const std::byte> raw, void* out) {
   for (size_t i = 0; i < raw.size() / sizeof(From); ++i) {
     From from;
     std::memcpy(&from, raw.data() + i * sizeof(From), sizeof(From));
-    const auto to = static_cast<To>(from);
+    const To to = from;
     std::memcpy(static_cast<std::byte*>(out) + i * sizeof(To), &to, sizeof(To));
   }
 }
