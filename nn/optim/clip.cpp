@@ -49,6 +49,7 @@ double clip_grad_norm(const NamedTensors& parameters, double max_norm, double p)
   const std::vector<Tensor> grads = gradients(parameters);
   if (grads.empty()) return 0;
   std::vector<View> views;
+  views.reserve(grads.size());
   for (const Tensor& g : grads) views.push_back(g.view());
   const double norm = p == 2 ? joint_norm_2(views, grads[0].device()) : joint_norm(grads, p);
   const double factor = max_norm / (norm + 1e-6);

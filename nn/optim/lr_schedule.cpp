@@ -17,7 +17,8 @@ void check_positive(const char* who, const char* what, int64_t value) {
 
 double step_lr(double base, int64_t step, int64_t step_size, double gamma) {
   check_positive("step_lr", "step_size", step_size);
-  return base * std::pow(gamma, static_cast<double>(step / step_size));
+  const int64_t decays = step / step_size;
+  return base * std::pow(gamma, static_cast<double>(decays));
 }
 
 double exponential_lr(double base, int64_t step, double gamma) {
