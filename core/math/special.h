@@ -67,43 +67,62 @@ BRUME_HD Vec<float, N> power_of_two(Vec<int32_t, N> n) {
   return bits_as<float>((n + 127) << 23);
 }
 
+/// y 2^n for whole n in [-151, 128], rounded once: denormal results included.
+template <int N>
+BRUME_HD Vec<float, N> times_power_of_two(Vec<float, N> y, Vec<float, N> n) {
+#if defined(__AVX512F__) && !defined(__CUDACC__)
+  if constexpr (N == 16) {
+    y.v = __builtin_ia32_scalefps512_mask(y.v, n.v, y.v, static_cast<short>(-1), 4);
+    return y;
+  } else
+#endif
+  {
+    const auto whole = convert<int32_t>(n), half = whole >> 1;
+    return y * power_of_two(half) * power_of_two(whole - half);
+  }
+}
+
 /// x = n ln 2 + r, |r| <= ln 2 / 2, and e^r - 1.
 template <int N>
 struct ExpParts {
-  Vec<int32_t, N> n;
-  Vec<float, N> expm1_r;
+  Vec<float, N> n, expm1_r;
 };
 template <int N>
 BRUME_HD ExpParts<N> exp_parts(Vec<float, N> x) {
   using V = Vec<float, N>;
-  // Adding 1.5 * 2^23 leaves the nearest integer in the low bits.
-  const V magic(0x1.8p23), shifted = fma(x, V(0x1.715476p0), magic), n = shifted - magic;
+  // Adding 1.5 * 2^23 rounds to the nearest integer.
+  const V magic(0x1.8p23), n = fma(x, V(0x1.715476p0), magic) - magic;
   // ln 2 in two parts; n times the first is exact without a fused multiply-add, too.
   const V r = fma(n, V(0x1.bd0106p-13), fma(n, V(-0x1.63p-1), x));
   const V q = polynomial(r, 0.5, 0x1.555464p-3, 0x1.5552fap-5, 0x1.125932p-7, 0x1.6ff33p-10);
-  return {bits_as<int32_t>(shifted) - bits_as<int32_t>(magic), fma(r * r, q, r)};
+  return {n, fma(r * r, q, r)};
 }
 
+/// e^x for -104 <= x <= 89 in f32, everywhere in f64.
 template <int N>
-BRUME_HD Vec<float, N> exp(Vec<float, N> x) {
-  using V = Vec<float, N>;
-  x = max(V(-104), min(V(89), x));  // beyond, the result is 0 or infinite; NaN stays
+BRUME_HD Vec<float, N> exp_in_range(Vec<float, N> x) {
   const auto [n, p] = exp_parts(x);
-  const auto half = n >> 1;  // in two steps, so that a denormal result is rounded once
-  return (p + 1) * power_of_two(half) * power_of_two(n - half);
+  return times_power_of_two(p + 1, n);
+}
+template <int N>
+BRUME_HD Vec<double, N> exp_in_range(Vec<double, N> x) {
+  return per_lane([](double a) { return BRUME_LIBM(exp)(a); }, x);
 }
 
-/// e^x for x <= 0, as softmax needs it: 0 below -87, where exp() goes on through the denormals.
-template <int N>
-BRUME_HD Vec<float, N> exp_nonpositive(Vec<float, N> x) {
-  using V = Vec<float, N>;
-  const auto [n, p] = exp_parts(max(V(-87), x));
-  const V scale = power_of_two(n);
-  return select(x < -87, V(0), fma(p, scale, scale));
+/// Beyond the range the result is 0 or infinite; NaN stays.
+template <class T, int N>
+BRUME_HD Vec<T, N> exp(Vec<T, N> x) {
+  using V = Vec<T, N>;
+  if constexpr (sizeof(T) == 4) x = max(V(-104), min(V(89), x));
+  return exp_in_range(x);
 }
-template <int N>
-BRUME_HD Vec<double, N> exp_nonpositive(Vec<double, N> x) {
-  return exp(x);
+
+/// e^x for x <= 0, as softmax needs it: 0 below -87. The denormals that exp() makes on its way
+/// there take a hundred times as long, and a mask hides whole rows.
+template <class T, int N>
+BRUME_HD Vec<T, N> exp_nonpositive(Vec<T, N> x) {
+  using V = Vec<T, N>;
+  return select(x < -87, V(0), exp_in_range(max(V(-87), x)));
 }
 
 template <int N>
@@ -111,7 +130,7 @@ BRUME_HD Vec<float, N> expm1(Vec<float, N> x) {
   using V = Vec<float, N>;
   const V limited = max(V(-30), min(V(89), x));
   const auto [n, p] = exp_parts(limited);
-  const V half_scale = power_of_two(n - 1);  // half: 2^128 does not exist
+  const V half_scale = power_of_two(convert<int32_t>(n) - 1);  // half: 2^128 does not exist
   const V y = 2 * fma(p, half_scale, half_scale - 0.5);
   return select(abs(x) < 0x1p-24, x, y);
 }
@@ -195,8 +214,16 @@ BRUME_HD Vec<T, N> reciprocal(Vec<T, N> x) {
 
 template <class T, int N>
 BRUME_HD Vec<T, N> sigmoid(Vec<T, N> x) {
-  const Vec<T, N> e = exp(-abs(x));  // of the negative side, so that small results keep their bits
-  return select(x < 0, e, Vec<T, N>(1)) * reciprocal(e + 1);
+  using V = Vec<T, N>;
+  // Of the negative side, so that small results keep their bits.
+  const V e = exp_in_range(max(V(sizeof(T) == 4 ? -104 : -750), -abs(x)));
+  return select(x < 0, e, V(1)) * reciprocal(e + 1);
+}
+/// The sigmoid within [-87, 87], and what it is there beyond: for a fifth less.
+template <class T, int N>
+BRUME_HD Vec<T, N> saturating_sigmoid(Vec<T, N> x) {
+  using V = Vec<T, N>;
+  return reciprocal(exp_in_range(max(V(-87), min(V(87), -x))) + 1);
 }
 
 template <class T, int N>
@@ -386,7 +413,6 @@ BRUME_HD Vec<float, N> lgamma(Vec<float, N> x) {
 BRUME_F64_FROM_LIBM(trunc)
 BRUME_F64_FROM_LIBM(floor)
 BRUME_F64_FROM_LIBM(ceil)
-BRUME_F64_FROM_LIBM(exp)
 BRUME_F64_FROM_LIBM(expm1)
 BRUME_F64_FROM_LIBM(log)
 BRUME_F64_FROM_LIBM(log1p)

@@ -69,37 +69,28 @@ inline V scored(Lanes lanes, const T* score, V scale, const T* bias) {
     return lanes.load(score) * scale;
 }
 
-// Four vectors at once: one running maximum (or sum) would wait for itself.
-constexpr int kAbreast = 4;
-
 template <class V, bool kBias, class T = typename V::Element>
 inline T row_max(int64_t columns, const T* x, V scale, const T* bias) {
   const V lowest(-kInfinity<T>);
-  V m[kAbreast] = {lowest, lowest, lowest, lowest};
-  for_groups<V, kAbreast>(columns, [&](int64_t i, auto group, auto lanes) {
-    BRUME_UNROLL
-    for (int k = 0; k < decltype(group)::kVectors; ++k) {
-      const int64_t at = i + k * V::kLanes;
-      m[k] = max(m[k], lanes.keep(scored<V, kBias>(lanes, x + at, scale, bias + at), lowest));
-    }
-  });
-  return largest(max(max(m[0], m[1]), max(m[2], m[3])));
+  return largest(accumulate<V>(
+      columns, lowest,
+      [=](V m, int64_t i, auto lanes) {
+        return max(m, lanes.keep(scored<V, kBias>(lanes, x + i, scale, bias + i), lowest));
+      },
+      larger));
 }
 
 // x = exp(score - shift); returns the sum.
 template <class V, bool kBias, class T = typename V::Element>
 inline T row_exp(int64_t columns, T* x, V scale, const T* bias, V shift) {
-  V total[kAbreast] = {V(0), V(0), V(0), V(0)};
-  for_groups<V, kAbreast>(columns, [&](int64_t i, auto group, auto lanes) {
-    BRUME_UNROLL
-    for (int k = 0; k < decltype(group)::kVectors; ++k) {
-      const int64_t at = i + k * V::kLanes;
-      const V e = exp_nonpositive(scored<V, kBias>(lanes, x + at, scale, bias + at) - shift);
-      total[k] = total[k] + lanes.keep(e, V(0));
-      lanes.store(e, x + at);
-    }
-  });
-  return sum((total[0] + total[1]) + (total[2] + total[3]));
+  return sum(accumulate<V>(
+      columns, V(0),
+      [=](V total, int64_t i, auto lanes) {
+        const V e = exp_nonpositive(scored<V, kBias>(lanes, x + i, scale, bias + i) - shift);
+        lanes.store(e, x + i);
+        return total + lanes.keep(e, V(0));
+      },
+      plus));
 }
 
 template <class V, bool kBias, class T = typename V::Element>
@@ -146,11 +137,12 @@ template <class V, class T = typename V::Element>
 void row_dots(int64_t rows, int64_t width, const T* x, int64_t x_stride, const T* y,
               int64_t y_stride, T* dot) {
   for (int64_t r = 0; r < rows; ++r, x += x_stride, y += y_stride) {
-    V total(0);
-    for_vectors<V>(width, [&](int64_t i, auto lanes) {
-      total = fma(lanes.load(x + i), lanes.load(y + i), total);
-    });
-    dot[r] = sum(total);
+    dot[r] = sum(accumulate<V>(
+        width, V(0),
+        [=](V total, int64_t i, auto lanes) {
+          return fma(lanes.load(x + i), lanes.load(y + i), total);
+        },
+        plus));
   }
 }
 

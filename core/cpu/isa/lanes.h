@@ -52,4 +52,19 @@ BRUME_HD void for_groups(int64_t n, F&& f) {
   if (i < n) f(i, Group<1>{}, Part<V>{static_cast<int>(n - i)});
 }
 
+/// sum = f(sum, i, lanes) from vector to vector of [0, n), in four sums side by side, since one
+/// would wait for itself; they are joined in pairs.
+template <class V, class Sum, class F, class Join>
+BRUME_HD Sum accumulate(int64_t n, Sum start, F&& f, Join&& join) {
+  Sum sums[4] = {start, start, start, start};
+  for_groups<V, 4>(n, [&](int64_t i, auto group, auto lanes) {
+    BRUME_UNROLL
+    for (int k = 0; k < decltype(group)::kVectors; ++k)
+      sums[k] = f(sums[k], i + k * V::kLanes, lanes);
+  });
+  return join(join(sums[0], sums[1]), join(sums[2], sums[3]));
+}
+inline constexpr auto plus = [](auto a, auto b) { return a + b; };
+inline constexpr auto larger = [](auto a, auto b) { return max(a, b); };
+
 }  // namespace brume::math::inline BRUME_ISA

@@ -9,20 +9,6 @@ namespace {
 
 using namespace math;
 
-// The sigmoid of what was just normalised: between -87 and 88 it is the sigmoid, beyond it stays
-// there, and costs a third less than the one that is right down to denormals.
-template <class T, int N>
-inline Vec<T, N> logistic(Vec<T, N> x) {
-  if constexpr (sizeof(T) == 8) {
-    return sigmoid(x);
-  } else {
-    using V = Vec<T, N>;
-    const auto [n, p] = exp_parts(max(V(-87), min(V(88), -x)));
-    const V s = power_of_two(n);
-    return reciprocal(fma(p, s, s) + 1);
-  }
-}
-
 // Group norm: arrays [rows, channels].
 
 // Sums run down the columns of kN vectors at once, so that every row gives whole cache lines.
@@ -84,7 +70,7 @@ void affine_of(int64_t rows, int64_t channels, const T* x, const T* center, cons
   for_pixels<V>(rows, channels, [=](int64_t i, int64_t c, auto lanes) {
     const V h = fma(lanes.load(x + i) - lanes.load(center + c), lanes.load(slope + c),
                     lanes.load(offset + c));
-    lanes.store(kSilu ? h * logistic(h) : h, y + i);
+    lanes.store(kSilu ? h * saturating_sigmoid(h) : h, y + i);
   });
 }
 
@@ -115,7 +101,7 @@ inline void column_sums(int64_t rows, int64_t channels, const T* x, const T* cen
       const V d = lanes.load(x + at) - m[k];
       V u = lanes.load(gy + at);
       if constexpr (kSilu) {
-        const V h = fma(d, a[k], b[k]), s = logistic(h);
+        const V h = fma(d, a[k], b[k]), s = saturating_sigmoid(h);
         u = u * s * fma(h, V(1) - s, V(1));
         lanes.store(u, g + at);
       }
@@ -160,16 +146,20 @@ void norm_rows(int64_t rows, int64_t width, T eps, const T* x, const T* weight, 
                T* mean, T* rstd) {
   const T share = T(1) / static_cast<T>(width);
   for (int64_t r = 0; r < rows; ++r, x += width, y += width) {
-    V m(0), total(0), squares(0);
+    V m(0);
     if constexpr (kCenter) {
-      for_vectors<V>(width, [&](int64_t i, auto lanes) { total = total + lanes.load(x + i); });
+      const V total = accumulate<V>(
+          width, V(0), [=](V s, int64_t i, auto lanes) { return s + lanes.load(x + i); }, plus);
       m = V(sum(total) * share);
       mean[r] = m[0];
     }
-    for_vectors<V>(width, [&](int64_t i, auto lanes) {
-      const V d = lanes.keep(lanes.load(x + i) - m, V(0));
-      squares = fma(d, d, squares);
-    });
+    const V squares = accumulate<V>(
+        width, V(0),
+        [=](V s, int64_t i, auto lanes) {
+          const V d = lanes.keep(lanes.load(x + i) - m, V(0));
+          return fma(d, d, s);
+        },
+        plus);
     const Vec<T, 1> variance(sum(squares) * share + eps);
     rstd[r] = T(1) / sqrt(variance).v;
     const V s(rstd[r]);
@@ -195,16 +185,21 @@ void norm_grad(int64_t rows, int64_t width, const T* x, const T* weight, const T
   const T share = T(1) / static_cast<T>(width);
   for (int64_t r = 0; r < rows; ++r, x += width, gy += width, gx += width) {
     const V m(mean ? mean[r] : T(0)), s(rstd[r]);
-    V sum_g(0), sum_gn(0);  // of the gradient of the normalised values
-    for_vectors<V>(width, [&](int64_t i, auto lanes) {
-      const V n = (lanes.load(x + i) - m) * s, g = lanes.load(gy + i);
-      const V gn = g * lanes.load(weight + i);
-      sum_g = sum_g + gn;
-      sum_gn = fma(gn, n, sum_gn);
-      lanes.store(fma(g, n, lanes.load(gweight + i)), gweight + i);
-      lanes.store(g + lanes.load(gbias + i), gbias + i);
-    });
-    const V c0(mean ? sum(sum_g) * share : T(0)), c1(sum(sum_gn) * share);
+    struct Sums {
+      V g, gn;  // of the gradient of the normalised values n, and of it times n
+      Sums operator+(Sums other) const { return {g + other.g, gn + other.gn}; }
+    };
+    const Sums sums = accumulate<V>(
+        width, Sums{V(0), V(0)},
+        [=](Sums so_far, int64_t i, auto lanes) {
+          const V n = (lanes.load(x + i) - m) * s, g = lanes.load(gy + i);
+          const V gn = g * lanes.load(weight + i);
+          lanes.store(fma(g, n, lanes.load(gweight + i)), gweight + i);
+          lanes.store(g + lanes.load(gbias + i), gbias + i);
+          return Sums{so_far.g + gn, fma(gn, n, so_far.gn)};
+        },
+        plus);
+    const V c0(mean ? sum(sums.g) * share : T(0)), c1(sum(sums.gn) * share);
     for_vectors<V>(width, [&](int64_t i, auto lanes) {
       const V n = (lanes.load(x + i) - m) * s, gn = lanes.load(gy + i) * lanes.load(weight + i);
       lanes.store((gn - c0 - n * c1) * s, gx + i);

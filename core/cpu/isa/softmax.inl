@@ -12,22 +12,23 @@ using namespace math;
 template <class V, class T = typename V::Element>
 inline T row_max(int64_t width, const T* x) {
   const V lowest(-static_cast<T>(__builtin_inff()));
-  V m = lowest;
-  for_vectors<V>(width,
-                 [&](int64_t i, auto lanes) { m = max(m, lanes.keep(lanes.load(x + i), lowest)); });
-  return largest(m);
+  return largest(accumulate<V>(
+      width, lowest,
+      [=](V m, int64_t i, auto lanes) { return max(m, lanes.keep(lanes.load(x + i), lowest)); },
+      larger));
 }
 
 // y = exp(x - m) if y is given; returns the sum.
 template <class V, class T = typename V::Element>
 inline T row_exp(int64_t width, const T* x, V m, T* y) {
-  V total(0);
-  for_vectors<V>(width, [&](int64_t i, auto lanes) {
-    const V e = exp_nonpositive(lanes.load(x + i) - m);
-    total = total + lanes.keep(e, V(0));
-    if (y) lanes.store(e, y + i);
-  });
-  return sum(total);
+  return sum(accumulate<V>(
+      width, V(0),
+      [=](V total, int64_t i, auto lanes) {
+        const V e = exp_nonpositive(lanes.load(x + i) - m);
+        if (y) lanes.store(e, y + i);
+        return total + lanes.keep(e, V(0));
+      },
+      plus));
 }
 
 template <class V, class T = typename V::Element>
