@@ -232,7 +232,9 @@ void walk_flat(std::span<const View* const> views, size_t outputs, int64_t eleme
     for (size_t k = 0; k < views.size(); ++k) {
       const T* from = p[k] + whole;
       p[k] = buffers[k];
-      for (int64_t i = 0; i < kBlockStep; ++i) buffers[k][i] = from[i < tail ? i : 0];
+      if (k >= views.size() - outputs) continue;
+      load_row<T, T>(from, 0, kBlockStep, p[k]);
+      for (int64_t i = 1; i < tail; ++i) p[k][i] = from[i];
     }
     body(context, kBlockStep, p);
     for (size_t k = views.size() - outputs; k < views.size(); ++k)
