@@ -42,6 +42,7 @@ void Adam::add_group(const NamedTensors& parameters, const AdamOptions& options)
 void Adam::update(size_t group, std::span<Update> updates, const Scales& scales) {
   const AdamOptions& o = options_[group];
   std::vector<AdamEntry> list;
+  list.reserve(updates.size());
   for (Update& u : updates) {
     Parameter& p = u.parameter;
     const size_t used = o.amsgrad ? 3 : 2;

@@ -40,6 +40,7 @@ void Optimizer::set_lr(double lr) { std::fill(lr_.begin(), lr_.end(), lr); }
 
 std::vector<Optimizer::Update> Optimizer::pending_updates() {
   std::vector<Update> updates;
+  updates.reserve(parameters_.size());
   for (Parameter& p : parameters_) {
     Tensor g = grad_of(p.value);
     if (!g.defined()) continue;
@@ -87,15 +88,16 @@ double Optimizer::step(const StepOptions& options) {
   if (options.clip_norm > 0) scales.grad = std::min(options.clip_norm / (norm + 1e-6), 1.0);
   Ema::Pass average(options.ema);
   scales.average_decay = average.decay();
-  for (size_t group = 0; group < groups(); ++group) {
-    std::vector<Update> of_group;
-    for (const Update& u : updates)
-      if (u.parameter.group == group) of_group.push_back(u);
-    for (Update& u : of_group) {
-      ++u.parameter.steps;
-      u.average = average.take(u.parameter.value);
-    }
-    if (!of_group.empty()) update(group, of_group, scales);
+  for (Update& u : updates) {
+    ++u.parameter.steps;
+    u.average = average.take(u.parameter.value);
+  }
+  for (auto first = updates.begin(); first != updates.end();) {  // groups follow each other
+    const size_t group = first->parameter.group;
+    const auto last = std::find_if(first, updates.end(),
+                                   [&](const Update& u) { return u.parameter.group != group; });
+    update(group, std::span(first, last), scales);
+    first = last;
   }
   for (const Update& u : updates) {
     u.parameter.value.impl().storage->bump_version();
