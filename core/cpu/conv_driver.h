@@ -53,5 +53,9 @@ void direct_input_gradient(const ConvShape& s, const Image<const T>& gy, const F
 template <class T>
 void direct_weight_gradient(const ConvShape& s, const Image<const T>& x, const Image<const T>& gy,
                             T* gw);
+/// The same where every group has one channel on both sides.
+template <class T>
+void depthwise_weight_gradient(const ConvShape& s, const Image<const T>& x,
+                               const Image<const T>& gy, T* gw);
 
 }  // namespace brume::cpu

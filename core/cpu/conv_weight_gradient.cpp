@@ -197,6 +197,7 @@ void direct_weight_gradient(const ConvShape& s, const Image<const T>& x, const I
     std::fill_n(gw, s.groups * s.co * s.ci * taps, T(0));
     return;
   }
+  if (s.ci == 1 && s.co == 1 && s.groups > 1) return depthwise_weight_gradient(s, x, gy, gw);
   const Form<T> form(s, x);
   const Pieces pieces(s, form.columns);
   const int64_t columns = form.columns, size = taps * s.ci * columns;
