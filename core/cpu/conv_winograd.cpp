@@ -68,8 +68,8 @@ void transform_filter(const Correlation& c, int64_t panel, int64_t begin, int64_
 void transform_input(const Correlation& c, int64_t begin, int64_t end, const float* zeros,
                      float* out, int64_t step) {
   const float* pixels[kMostWinogradPoints];
-  for (int64_t t = begin; t < end; ++t, out += c.from) {
-    const auto at = c.tiles.at(t);
+  auto at = c.tiles.at(begin);
+  for (int64_t t = begin; t < end; ++t, out += c.from, c.tiles.advance(at)) {
     square_of(c.x, c.in, at.sample, at.h - c.padding[0], at.w - c.padding[1], c.tiles.edge + 2,
               zeros, pixels);
     c.loops.input(c.from, pixels, out, step);
@@ -89,8 +89,8 @@ void transform_output(const Correlation& c, int64_t begin, int64_t end, int64_t 
   WinogradTerms t{terms.bias ? terms.bias + channel : nullptr,
                   terms.residual.data ? residual : nullptr, terms.scale};
   int64_t sample = -1;
-  for (int64_t i = begin; i < end; ++i, products += row) {
-    const auto at = c.tiles.at(i);
+  auto at = c.tiles.at(begin);
+  for (int64_t i = begin; i < end; ++i, products += row, c.tiles.advance(at)) {
     if (terms.per_sample && at.sample != sample) {
       sample = at.sample;
       const float* add = terms.per_sample + sample * terms.per_sample_row + channel;

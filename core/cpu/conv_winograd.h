@@ -40,6 +40,14 @@ struct WinogradTiles {
   Place at(int64_t index) const {
     return {index / (rows * columns), index / columns % rows * edge, index % columns * edge};
   }
+  /// To the next tile, without at()'s divisions.
+  void advance(Place& place) const {
+    if ((place.w += edge) < columns * edge) return;
+    place.w = 0;
+    if ((place.h += edge) < rows * edge) return;
+    place.h = 0;
+    ++place.sample;
+  }
 };
 
 /// Addresses of the edge x edge pixels from (h, w) on; `outside` stands for those that the plane

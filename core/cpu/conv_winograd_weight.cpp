@@ -65,10 +65,10 @@ void sum_tiles(const Problem& p, int64_t channel, int64_t begin, int64_t end, fl
   q.b_panel = p.pieces.columns;
   q.b_k = width;
   q.c_row = width;
+  auto at = p.tiles.at(begin);
   for (int64_t t = begin; t < end; t += q.length) {
     q.length = std::min(p.pieces.block, end - t);
-    for (int64_t i = 0; i < q.length; ++i) {
-      const auto at = p.tiles.at(t + i);
+    for (int64_t i = 0; i < q.length; ++i, p.tiles.advance(at)) {
       square_of(p.x, p.s.in + 1, at.sample, at.h - p.s.padding[1], at.w - p.s.padding[2],
                 p.tiles.edge + 2, p.zeros, pixels);
       p.loops.input(ci, pixels, x + i * ci, x_step);

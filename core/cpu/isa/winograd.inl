@@ -123,24 +123,26 @@ BRUME_HD void transform(Load load, Line line, Store store) {
 
 // f(channel, lanes) for vectors that cover [0, channels), the last one overlapping the one before:
 // only fewer channels than lanes make a partly filled vector. f must be repeatable.
+// Callers force it inline: out of line, every store makes it read its captures again.
 template <class F>
 BRUME_HD void for_channels(int64_t channels, F f) {
-  int64_t c = 0;
-  for (; c + V::kLanes <= channels; c += V::kLanes) f(c, Whole<V>{});
-  if (c == channels) return;
-  if (c > 0)
-    f(channels - V::kLanes, Whole<V>{});
-  else
-    f(c, Part<V>{static_cast<int>(channels)});
+  const int64_t last = channels - V::kLanes;
+  if (last < 0) return f(0, Part<V>{static_cast<int>(channels)});
+  for (int64_t c = 0;; c = c + V::kLanes < last ? c + V::kLanes : last) {
+    f(c, Whole<V>{});
+    if (c == last) return;
+  }
 }
 
 template <class F>
 void input(int64_t channels, const float* const* pixels, float* points, int64_t step) {
   constexpr int kP = F::kPoints;
-  for_channels(channels, [&](int64_t c, auto lanes) {
-    transform<kP, kP>([&](int i, int j) { return lanes.load(pixels[i * kP + j] + c); }, F::input,
-                      [&](int i, int j, V v) { v.store(points + (i * kP + j) * step + c); });
-  });
+  for_channels(
+      channels, [=](int64_t c, auto lanes) __attribute__((always_inline)) {
+        transform<kP, kP>([&](int i, int j) { return lanes.load(pixels[i * kP + j] + c); },
+                          F::input,
+                          [&](int i, int j, V v) { v.store(points + (i * kP + j) * step + c); });
+      });
 }
 
 template <class F>
@@ -148,26 +150,28 @@ void output(int64_t channels, const float* points, int64_t step, const WinogradT
             float* const* pixels) {
   constexpr int kP = F::kPoints, kM = F::kTile;
   const V scale(terms.scale);
-  for_channels(channels, [&](int64_t c, auto lanes) {
-    const V shift = terms.shift ? lanes.load(terms.shift + c) : V(0);
-    transform<kP, kM>([&](int i, int j) { return V::load(points + (i * kP + j) * step + c); },
-                      F::output,
-                      [&](int i, int j, V y) {
-                        y = y + shift;
-                        if (terms.residual) y = y + lanes.load(terms.residual[i * kM + j] + c);
-                        lanes.store(y * scale, pixels[i * kM + j] + c);
-                      });
-  });
+  for_channels(
+      channels, [=](int64_t c, auto lanes) __attribute__((always_inline)) {
+        const V shift = terms.shift ? lanes.load(terms.shift + c) : V(0);
+        transform<kP, kM>([&](int i, int j) { return V::load(points + (i * kP + j) * step + c); },
+                          F::output,
+                          [&](int i, int j, V y) {
+                            y = y + shift;
+                            if (terms.residual) y = y + lanes.load(terms.residual[i * kM + j] + c);
+                            lanes.store(y * scale, pixels[i * kM + j] + c);
+                          });
+      });
 }
 
 template <class F>
 void output_gradient(int64_t channels, const float* const* pixels, float* points, int64_t step) {
   constexpr int kP = F::kPoints, kM = F::kTile;
-  for_channels(channels, [&](int64_t c, auto lanes) {
-    transform<kM, kP>([&](int i, int j) { return lanes.load(pixels[i * kM + j] + c); },
-                      F::output_gradient,
-                      [&](int i, int j, V v) { v.store(points + (i * kP + j) * step + c); });
-  });
+  for_channels(
+      channels, [=](int64_t c, auto lanes) __attribute__((always_inline)) {
+        transform<kM, kP>([&](int i, int j) { return lanes.load(pixels[i * kM + j] + c); },
+                          F::output_gradient,
+                          [&](int i, int j, V v) { v.store(points + (i * kP + j) * step + c); });
+      });
 }
 
 template <class F>
