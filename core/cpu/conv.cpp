@@ -4,6 +4,7 @@
 #include <brume/core/cpu/conv_pointwise.h>
 #include <brume/core/cpu/conv_winograd.h>
 #include <brume/core/cpu/cpu_kernels.h>
+#include <brume/core/cpu/widen.h>
 
 namespace brume::cpu {
 namespace {
@@ -59,8 +60,18 @@ bool can_multiply(const ConvShape& s, const View& from, const View& to, const Co
          (!e.residual || evenly_spaced(s, image<T>(e.residual)));
 }
 
-void forward(const View& x, const View& w, const ConvParams& p, const ConvEpilogue& e,
-             const View& y) {
+ConvEpilogue widened(Widened& wide, const ConvEpilogue& e) {
+  return {.bias = wide.in(e.bias),
+          .per_sample = wide.in(e.per_sample),
+          .residual = wide.in(e.residual),
+          .scale = e.scale};
+}
+
+void forward(const View& narrow_x, const View& narrow_w, const ConvParams& p,
+             const ConvEpilogue& narrow_e, const View& narrow_y) {
+  Widened wide;
+  const View x = wide.in(narrow_x), w = wide.in(narrow_w), y = wide.out(narrow_y);
+  const ConvEpilogue e = widened(wide, narrow_e);
   const ConvShape s = shape_of(x, w, p, y);
   dispatch<float, double>(x.dtype, "conv", [&](auto type) {
     using T = typename decltype(type)::type;
@@ -72,10 +83,14 @@ void forward(const View& x, const View& w, const ConvParams& p, const ConvEpilog
          ? pointwise_forward<T>
          : direct_forward<T>)(s, image<const T>(x), filter<T>(w, s), terms<T>(e), image<T>(y));
   });
+  wide.finish();
 }
 
-void input_gradient(const View& gy, const View& w, const ConvParams& p, const ConvEpilogue& e,
-                    const View& gx) {
+void input_gradient(const View& narrow_gy, const View& narrow_w, const ConvParams& p,
+                    const ConvEpilogue& narrow_e, const View& narrow_gx) {
+  Widened wide;
+  const View gy = wide.in(narrow_gy), w = wide.in(narrow_w), gx = wide.out(narrow_gx);
+  const ConvEpilogue e = widened(wide, narrow_e);
   const ConvShape s = shape_of(gx, w, p, gy);
   dispatch<float, double>(gy.dtype, "conv_input_gradient", [&](auto type) {
     using T = typename decltype(type)::type;
@@ -88,6 +103,7 @@ void input_gradient(const View& gy, const View& w, const ConvParams& p, const Co
                                                                filter<T>(w, s), terms<T>(e),
                                                                image<T>(gx));
   });
+  wide.finish();
 }
 
 template <class T>
@@ -102,18 +118,21 @@ void weight_gradient(const ConvShape& s, const Image<const T>& x, const Image<co
   direct_weight_gradient(s, x, gy, gw);
 }
 
-void weight_gradient(const View& x, const View& gy, const ConvParams& p, const View& gw,
-                     const View& gb) {
+void weight_gradient(const View& narrow_x, const View& narrow_gy, const ConvParams& p,
+                     const View& narrow_gw, const View& gb) {
+  Widened wide;
+  const View x = wide.in(narrow_x), gy = wide.in(narrow_gy), gw = wide.out(narrow_gw);
   const ConvShape s = shape_of(x, gw, p, gy);
   dispatch<float, double>(x.dtype, "conv_weight_gradient", [&](auto type) {
     using T = typename decltype(type)::type;
     weight_gradient(s, image<const T>(x), image<const T>(gy), p.algorithm, gw.as<T>());
   });
+  wide.finish();
   if (!gb) return;
-  Shape channels = Shape::filled(gy.rank(), 1);
-  channels[1] = gy.size(1);
+  Shape channels = Shape::filled(narrow_gy.rank(), 1);
+  channels[1] = narrow_gy.size(1);
   const View sums{gb.data, gb.dtype, channels, dense_strides(channels)};
-  cpu_reduce.reduce(ReduceOp::sum, 1, gy, sums);
+  cpu_reduce.reduce(ReduceOp::sum, 1, narrow_gy, sums);
 }
 
 }  // namespace

@@ -109,9 +109,10 @@ struct Rows {
 template <class T>
 Rows<T> rows_of(const ConvShape& s, const Form<T>& form, const Image<const T>& gy, int64_t channel,
                 int64_t channels, int64_t begin, int64_t end, T* panel) {
+  const int64_t vector = gemm_isa<T>().columns / 2;
   Rows<T> rows{form.in_place ? gy.data + channel : panel,
                form.in_place ? gy.space[2] : form.columns,
-               form.in_place ? channels : form.columns,
+               form.in_place ? channels : ceil_div(channels, vector) * vector,
                {}};
   for (int64_t index = begin; index < end; ++index) {
     const Row r = row_at(s, index);

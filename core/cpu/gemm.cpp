@@ -4,6 +4,7 @@
 #include <brume/core/cpu/gemm_driver.h>
 #include <brume/core/cpu/parallel.h>
 #include <brume/core/cpu/scratch.h>
+#include <brume/core/cpu/widen.h>
 
 namespace brume::cpu {
 
@@ -380,10 +381,14 @@ void matmul_as(const View& a, const View& b, const GemmEpilogue& e, const View& 
   }
 }
 
-void matmul(const View& a, const View& b, const GemmEpilogue& epilogue, const View& c) {
-  dispatch<float, double>(c.dtype, "matmul", [&](auto type) {
-    matmul_as<typename decltype(type)::type>(a, b, epilogue, c);
+void matmul(const View& a, const View& b, const GemmEpilogue& e, const View& c) {
+  Widened w;
+  const View wa = w.in(a), wb = w.in(b), wc = w.out(c);
+  const GemmEpilogue we{.bias = w.in(e.bias), .residual = w.in(e.residual), .scale = e.scale};
+  dispatch<float, double>(wc.dtype, "matmul", [&](auto type) {
+    matmul_as<typename decltype(type)::type>(wa, wb, we, wc);
   });
+  w.finish();
 }
 
 }  // namespace

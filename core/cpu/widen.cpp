@@ -13,8 +13,14 @@ View Widened::array_like(const View& x) {
 
 View Widened::in(const View& x) {
   if (!x || !is_half(x.dtype)) return x;
-  const View wide = array_like(x);
-  cpu_pointwise.copy(x, wide);
+  View once = x;  // what repeats is copied once
+  for (int i = 0; i < x.rank(); ++i)
+    if (x.stride(i) == 0) once.shape[i] = 1;
+  View wide = array_like(once);
+  cpu_pointwise.copy(once, wide);
+  for (int i = 0; i < x.rank(); ++i)
+    if (x.stride(i) == 0) wide.strides[i] = 0;
+  wide.shape = x.shape;
   return wide;
 }
 
