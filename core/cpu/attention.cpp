@@ -76,22 +76,38 @@ int64_t panel_size(int64_t k, int64_t n) {
   return k * round_up(n, gemm_isa<T>().columns);
 }
 
-// [rows, width] as the right operand of a product, or its transpose.
+// The right operand of a product: panels of `columns` numbers, by the way from one to the next and
+// from a row to the next.
 template <class T>
-const T* pack(const RowMatrix<T>& x, int64_t rows, int64_t width, T* out) {
-  gemm_isa<T>().pack_panels(rows, width, x.data, x.row, 1, out, panel_size<T>(rows, 1));
-  return out;
+struct Panels {
+  const T* data;
+  int64_t panel, row;
+  Panels from_row(int64_t r) const { return {data + r * row, panel, row}; }
+  Panels from_column(int64_t c) const {  // where a panel begins
+    return {data + c / gemm_isa<T>().columns * panel, panel, row};
+  }
+};
+
+// [rows, width], read where it lies if that fills half panels and lasts. A copy of few rows costs
+// as much as a product with them; many rows far apart would fall into the same cache sets.
+template <class T>
+Panels<T> panels_of(const RowMatrix<T>& x, int64_t rows, int64_t width, bool lasts, T* out) {
+  const int64_t columns = gemm_isa<T>().columns;
+  if (lasts && rows <= kQueryBlock && width % (columns / 2) == 0) return {x.data, columns, x.row};
+  gemm_isa<T>().pack_panels(rows, width, x.data, x.row, 1, out, rows * columns);
+  return {out, rows * columns, columns};
 }
 template <class T>
-const T* pack_transposed(const RowMatrix<T>& x, int64_t rows, int64_t width, T* out) {
-  gemm_isa<T>().pack_panels(width, rows, x.data, 1, x.row, out, panel_size<T>(width, 1));
-  return out;
+Panels<T> transposed_panels(const RowMatrix<T>& x, int64_t rows, int64_t width, T* out) {
+  const int64_t columns = gemm_isa<T>().columns;
+  gemm_isa<T>().pack_panels(width, rows, x.data, 1, x.row, out, width * columns);
+  return {out, width * columns, columns};
 }
 
-// c[m, n] (+)= a[m, k] b; b: panels of n columns, each `panel` numbers long.
+// c[m, n] (+)= a[m, k] b
 template <class T>
-void multiply(int64_t m, int64_t n, int64_t k, const T* a, int64_t a_row, int64_t a_k, const T* b,
-              int64_t panel, T* c, int64_t c_row, bool accumulate) {
+void multiply(int64_t m, int64_t n, int64_t k, const T* a, int64_t a_row, int64_t a_k,
+              const Panels<T>& b, T* c, int64_t c_row, bool accumulate) {
   const int64_t zero = 0;
   gemm_isa<T>().multiply({.m = m,
                           .n = n,
@@ -101,9 +117,9 @@ void multiply(int64_t m, int64_t n, int64_t k, const T* a, int64_t a_row, int64_
                           .a_row = a_row,
                           .a_k = a_k,
                           .a_segment = nullptr,
-                          .b = b,
-                          .b_panel = panel,
-                          .b_k = gemm_isa<T>().columns,
+                          .b = b.data,
+                          .b_panel = b.panel,
+                          .b_k = b.row,
                           .b_segment = &zero,
                           .c = c,
                           .c_row = c_row,
@@ -163,23 +179,23 @@ struct Problem {
 // Panels of one head.
 template <class T>
 struct PackedKeys {
-  const T *k_transposed, *v;  // forward: [D, S], [S, Dv]
+  Panels<T> k_transposed, v;  // forward: [D, S], [S, Dv]
 };
 
 template <class T>
 PackedKeys<T> pack_keys(const Problem<T>& p, int64_t head, T* out) {
   Scratch scratch;
-  const RowMatrix<T> k = rows_of(scratch, HeadView<T>(p.x.k, head)),
-                     v = rows_of(scratch, HeadView<T>(p.x.v, head));
-  return {pack_transposed(k, p.keys, p.width, out),
-          pack(v, p.keys, p.value_width, out + panel_size<T>(p.width, p.keys))};
+  const HeadView<T> k(p.x.k, head), v(p.x.v, head);
+  return {transposed_panels(rows_of(scratch, k), p.keys, p.width, out),
+          panels_of(rows_of(scratch, v), p.keys, p.value_width, v.at.column == 1,
+                    out + panel_size<T>(p.width, p.keys))};
 }
 
 template <class T>
 void attend(const Problem<T>& p, const PackedKeys<T>& packed, int64_t head, int64_t block,
             const View& o, const View& lse) {
   const int64_t query = p.first_query(block), rows = p.first_query(block + 1) - query;
-  const int64_t panel = gemm_isa<T>().columns, row = round_up(std::min(p.keys, kKeyBlock), panel);
+  const int64_t row = round_up(std::min(p.keys, kKeyBlock), gemm_isa<T>().columns);
   Scratch scratch;
   const RowMatrix<T> q = rows_of(scratch, HeadView<T>(p.x.q, head), query, rows);
   const HeadView<T> out(o, head);
@@ -192,8 +208,8 @@ void attend(const Problem<T>& p, const PackedKeys<T>& packed, int64_t head, int6
   std::fill_n(largest, rows, -std::numeric_limits<T>::infinity());
   std::fill_n(total, rows, T(0));
   p.for_key_blocks(query + rows - 1, [&](int64_t key, int64_t columns) {
-    multiply(rows, columns, p.width, q.data, q.row, int64_t{1}, packed.k_transposed + key * p.width,
-             p.width * panel, scores, row, false);
+    multiply(rows, columns, p.width, q.data, q.row, 1, packed.k_transposed.from_column(key), scores,
+             row, false);
     loops<T>().online_softmax({.rows = rows,
                                .columns = columns,
                                .scale = p.scale,
@@ -203,8 +219,8 @@ void attend(const Problem<T>& p, const PackedKeys<T>& packed, int64_t head, int6
                                .bias_stride = columns},
                               largest, total, factor);
     if (key > 0) loops<T>().scale_rows(rows, p.value_width, sums, sums_row, factor);
-    multiply(rows, p.value_width, columns, scores, row, int64_t{1}, packed.v + key * panel,
-             p.keys * panel, sums, sums_row, key > 0);
+    multiply<T>(rows, p.value_width, columns, scores, row, 1, packed.v.from_row(key), sums,
+                sums_row, key > 0);
   });
   if (p.keys == 0)
     for (int64_t r = 0; r < rows; ++r) std::fill_n(sums + r * sums_row, p.value_width, T(0));
@@ -246,7 +262,7 @@ void attention_of(const AttentionOperands& x, const AttentionParams& params, con
 
 template <class T>
 struct PackedForBackward {
-  const T *k_transposed, *v_transposed, *k;  // [D, S], [Dv, S], [S, D]
+  Panels<T> k_transposed, v_transposed, k;  // [D, S], [Dv, S], [S, D]
 };
 
 template <class T>
@@ -258,12 +274,14 @@ int64_t packed_for_backward_size(const Problem<T>& p) {
 template <class T>
 PackedForBackward<T> pack_for_backward(const Problem<T>& p, int64_t head, T* out) {
   Scratch scratch;
-  const RowMatrix<T> k = rows_of(scratch, HeadView<T>(p.x.k, head)),
-                     v = rows_of(scratch, HeadView<T>(p.x.v, head));
+  const HeadView<T> k(p.x.k, head);
+  const RowMatrix<T> k_rows = rows_of(scratch, k),
+                     v_rows = rows_of(scratch, HeadView<T>(p.x.v, head));
   T *v_out = out + panel_size<T>(p.width, p.keys),
     *k_out = v_out + panel_size<T>(p.value_width, p.keys);
-  return {pack_transposed(k, p.keys, p.width, out),
-          pack_transposed(v, p.keys, p.value_width, v_out), pack(k, p.keys, p.width, k_out)};
+  return {transposed_panels(k_rows, p.keys, p.width, out),
+          transposed_panels(v_rows, p.keys, p.value_width, v_out),
+          panels_of(k_rows, p.keys, p.width, k.at.column == 1, k_out)};
 }
 
 // Gradients of one head's keys and values, [S, D] and [S, Dv], row-major.
@@ -292,26 +310,25 @@ struct BackwardJob {
   void block(const PackedForBackward<T>& packed, int64_t head, int64_t b,
              const KeyGradients<T>& out) const {
     const int64_t query = p.first_query(b), rows = p.first_query(b + 1) - query;
-    const int64_t panel = gemm_isa<T>().columns;
-    const int64_t row = round_up(std::min(p.keys, kKeyBlock), panel);
+    const int64_t row = round_up(std::min(p.keys, kKeyBlock), gemm_isa<T>().columns);
     Scratch scratch;
     const RowMatrix<T> q = rows_of(scratch, HeadView<T>(p.x.q, head), query, rows),
                        g = rows_of(scratch, HeadView<T>(go, head), query, rows),
                        y = rows_of(scratch, HeadView<T>(o, head), query, rows);
-    const T *q_panels = pack(q, rows, p.width, scratch.take<T>(panel_size<T>(rows, p.width))),
-            *g_panels =
-                pack(g, rows, p.value_width, scratch.take<T>(panel_size<T>(rows, p.value_width)));
+    const Panels<T> q_panels = panels_of(q, rows, p.width, true,
+                                         scratch.take<T>(panel_size<T>(rows, p.width))),
+                    g_panels = panels_of(g, rows, p.value_width, true,
+                                         scratch.take<T>(panel_size<T>(rows, p.value_width)));
     T *scores = scratch.take<T>(rows * row), *gp = scratch.take<T>(rows * row),
       *bias = scratch.take<T>(rows * row), *gq = scratch.take<T>(rows * p.width);
     T mean_gp[kQueryBlock];
     loops<T>().row_dots(rows, p.value_width, g.data, g.row, y.data, y.row, mean_gp);
     std::fill_n(gq, rows * p.width, T(0));
     p.for_key_blocks(query + rows - 1, [&](int64_t key, int64_t columns) {
-      const int64_t one = 1;
-      multiply(rows, columns, p.width, q.data, q.row, one, packed.k_transposed + key * p.width,
-               p.width * panel, scores, row, false);
-      multiply(rows, columns, p.value_width, g.data, g.row, one,
-               packed.v_transposed + key * p.value_width, p.value_width * panel, gp, row, false);
+      multiply(rows, columns, p.width, q.data, q.row, 1, packed.k_transposed.from_column(key),
+               scores, row, false);
+      multiply(rows, columns, p.value_width, g.data, g.row, 1, packed.v_transposed.from_column(key),
+               gp, row, false);
       loops<T>().softmax_grad({.rows = rows,
                                .columns = columns,
                                .scale = p.scale,
@@ -324,12 +341,11 @@ struct BackwardJob {
         for (int64_t r = 0; r < rows; ++r)
           std::copy_n(gp + r * row, columns,
                       grads.mask.as<T>() + (head * p.queries + query + r) * p.keys + key);
-      multiply(columns, p.value_width, rows, scores, one, row, g_panels, rows * panel,
-               out.v + key * p.value_width, p.value_width, true);
-      multiply(columns, p.width, rows, gp, one, row, q_panels, rows * panel, out.k + key * p.width,
-               p.width, true);
-      multiply(rows, p.width, columns, gp, row, one, packed.k + key * panel, p.keys * panel, gq,
-               p.width, true);
+      multiply<T>(columns, p.value_width, rows, scores, 1, row, g_panels,
+                  out.v + key * p.value_width, p.value_width, true);
+      multiply<T>(columns, p.width, rows, gp, 1, row, q_panels, out.k + key * p.width, p.width,
+                  true);
+      multiply<T>(rows, p.width, columns, gp, row, 1, packed.k.from_row(key), gq, p.width, true);
     });
     loops<T>().scatter(rows, p.width, gq, p.scale, HeadView<T>(grads.q, head).from(query));
   }
