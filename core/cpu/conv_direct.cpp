@@ -88,21 +88,47 @@ void pack_unit(const Correlation<T>& c, const Bands<T>& bands, const Unit& u, T*
   }
 }
 
+// How the order of taps runs through the weight's memory: 1 forwards, -1 backwards, 0 in leaps.
+template <class T>
+int64_t direction_of_taps(const Correlation<T>& c) {
+  int64_t count = 1, way = 0;
+  for (int i = 2; i >= 0; --i) {
+    const std::vector<Tap>& taps = c.axis[i].taps;
+    const auto size = static_cast<int64_t>(taps.size());
+    const int64_t last = taps.back().entry;
+    if (std::max(taps.front().entry, last) != size - 1) return 0;
+    if (size == 1) continue;
+    const int64_t here = last == 0 ? -1 : 1;
+    if (c.w_space[i] != count || (way != 0 && way != here)) return 0;
+    way = here;
+    count *= size;
+  }
+  return way;
+}
+
 // [group][panel][tap][from][columns]
 template <class T>
 const T* pack_filter(const Correlation<T>& c, int64_t panels, Scratch& scratch) {
   const auto& isa = gemm_isa<T>();
   const int64_t block = c.from * isa.columns, panel = c.taps() * block;
+  const int64_t way = direction_of_taps(c);
   T* out = scratch.take<T>(c.groups * panels * panel);
   parallel_chunks(c.groups * panels, [&](int64_t index) {
     const int64_t group = index / panels, j = index % panels * isa.columns;
     const T* w = c.w + group * c.w_group + j * c.w_to;
     T* to = out + index * panel;
+    const int64_t columns = std::min(isa.columns, c.to - j);
+    if (way != 0 && columns == isa.columns) {
+      for (int64_t k = 0; k < c.from; ++k)
+        isa.pack(c.taps(), columns, w + k * c.w_from, 1, c.w_to,
+                 to + k * columns + (way < 0 ? (c.taps() - 1) * block : 0), way * block);
+      return;
+    }
     for (const Tap& d : c.axis[0].taps)
       for (const Tap& h : c.axis[1].taps)
         for (const Tap& x : c.axis[2].taps) {
           isa.pack_panels(
-              c.from, std::min(isa.columns, c.to - j),
+              c.from, columns,
               w + d.entry * c.w_space[0] + h.entry * c.w_space[1] + x.entry * c.w_space[2],
               c.w_from, c.w_to, to, 0);
           to += block;

@@ -291,6 +291,15 @@ void pack(int64_t m, int64_t n, const T* x, int64_t i_stride, int64_t j_stride, 
       const T* from = x + j * j_stride;
       int64_t i = 0;
       for (; i + kW <= m; i += kW) transpose(from + i, j_stride, out + i * out_row + j, out_row);
+      if (i == m) continue;
+      // The rest takes whole vectors too where memory before or behind it belongs to x.
+      const bool behind = (n - j - kW) * j_stride >= kW - (m - i), before = j * j_stride >= kW - m;
+      if (behind || before) {
+        const int64_t first = behind ? i : m - kW;
+        alignas(64) T square[kW * kW];
+        transpose(from + first, j_stride, square, kW);
+        for (; i < m; ++i) Vector<T>::load(square + (i - first) * kW).store(out + i * out_row + j);
+      }
       for (; i < m; ++i)
         for (int64_t q = 0; q < kW; ++q) out[i * out_row + j + q] = from[q * j_stride + i];
     }
