@@ -117,17 +117,21 @@ void tile(const Product<T>& p, const Place<T>& at, Fetch<T>& fetch) {
 #pragma GCC unroll 16
     for (int v = 0; v < kV; ++v) sum[i][v] = Vector<T>(T(0));
 
-  for (int i = 0; i < M; ++i)
-    for (int v = 0; v < kV; v += kLineVectors) __builtin_prefetch(at.c + i * p.c_row + v * kW, 1);
-
   const int64_t a_row = p.a_row, a_k = p.a_k, b_k = p.b_k, b_panel = p.b_panel;
   const int64_t stretch = fetch.stretch(p.length);
+  // c is asked for over the turns too, a few rows each.
+  const int64_t turns = p.segments * ((p.length + stretch - 1) / stretch);
+  const int64_t rows_per_turn = turns > 1 ? (2 * M + turns) / turns : M;
+  int64_t asked = 0;
   const T* b = at.b;
   for (int64_t s = 0; s < p.segments; ++s) {
     const T* a = at.a + (p.a_segment ? p.a_segment[s] : 0);
     if (p.b_segment) b = at.b + p.b_segment[s];
     for (int64_t k = 0; k < p.length;) {
       fetch.turn();
+      for (int64_t i = 0; i < rows_per_turn && asked < M; ++i, ++asked)
+        for (int v = 0; v < kV; v += kLineVectors)
+          __builtin_prefetch(at.c + asked * p.c_row + v * kW, 1);
       const int64_t end = p.length - k < stretch ? p.length : k + stretch;
       for (; k < end; ++k) {
         Vector<T> bv[kV];
