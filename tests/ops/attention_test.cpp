@@ -59,10 +59,10 @@ Tensors operands(const Case& c) {
 }  // namespace
 
 TEST_CASE("attention is right for one token, for odd widths, and for more keys than a block") {
-  const Case cases[] = {{1, 1, 1, 1, 1, 1, false},     {2, 3, 1, 600, 5, 3, false},
-                        {1, 2, 70, 600, 7, 5, false},  {1, 1, 130, 1100, 3, 17, false},
-                        {3, 4, 65, 1, 33, 1, false},   {1, 1, 600, 600, 5, 5, true},
-                        {1, 10, 129, 513, 3, 2, false}};
+  const Case cases[] = {
+      {1, 1, 1, 1, 1, 1, false},       {2, 3, 1, 600, 5, 3, false},   {1, 2, 70, 600, 7, 5, false},
+      {1, 1, 130, 1100, 3, 17, false}, {3, 4, 65, 1, 33, 1, false},   {1, 1, 600, 600, 5, 5, true},
+      {1, 10, 129, 513, 3, 2, false},  {2, 3, 40, 50, 48, 16, false}, {1, 9, 64, 64, 64, 48, true}};
   for (const Case& c : cases) {
     INFO("L " << c.queries << ", S " << c.keys << ", D " << c.width << ", Dv " << c.value_width);
     const Tensors in = operands(c);
@@ -97,20 +97,27 @@ TEST_CASE("a sample's attention has the same bits alone, in a batch, and on any 
 }
 
 TEST_CASE("the joint projection of queries, keys and values is read in place") {
-  // Stride 3 between the numbers of a head, as the UNets' attention leaves them.
-  const int64_t batch = 2, heads = 2, width = 21, tokens = 70;
-  const Tensor qkv = convert(draw({batch, tokens, heads, width, 3}, 5), DType::f32);
-  const Tensor leaf = set_requires_grad(qkv);
-  const Tensor y = self_attention(permute(leaf, {4, 0, 2, 1, 3}));
-  const Tensor g = convert(draw(y.shape(), 6), DType::f32);
-  const Tensor gx = grad({y}, {leaf}, {g})[0];
-  Tensors in;
-  for (int64_t i = 0; i < 3; ++i)
-    in.push_back(relayout(select(permute(qkv, {4, 0, 2, 1, 3}), 0, i), Layout::row_major));
-  in.push_back(g);
-  const Tensors apart = run(in, DType::f32, {});
-  CHECK(y.to_vector<float>() == apart[0].to_vector<float>());
-  for (int64_t i = 0; i < 3; ++i)
-    CHECK(select(permute(gx, {4, 0, 2, 1, 3}), 0, i).to_vector<float>() ==
-          apart[static_cast<size_t>(i) + 1].to_vector<float>());
+  const int64_t batch = 2, heads = 2, tokens = 50, width = 48;
+  struct Order {
+    Shape shape;
+    Dims axes;  // to [3, batch, heads, tokens, width]
+  };
+  const Order orders[] = {
+      {{batch, tokens, 3, heads, width}, {2, 0, 3, 1, 4}},   // transformers
+      {{batch, tokens, heads, width, 3}, {4, 0, 2, 1, 3}}};  // the UNets: 3 is the fastest
+  for (const Order& order : orders) {
+    const Tensor qkv = convert(draw(order.shape, 5), DType::f32), leaf = set_requires_grad(qkv);
+    const Tensor y = self_attention(permute(leaf, order.axes));
+    const Tensor g = convert(draw(y.shape(), 6), DType::f32);
+    const Tensor gx = permute(grad({y}, {leaf}, {g})[0], order.axes);
+    Tensors in;
+    for (int64_t i = 0; i < 3; ++i)
+      in.push_back(relayout(select(permute(qkv, order.axes), 0, i), Layout::row_major));
+    in.push_back(g);
+    const Tensors apart = run(in, DType::f32, {});
+    CHECK(y.to_vector<float>() == apart[0].to_vector<float>());
+    for (int64_t i = 0; i < 3; ++i)
+      CHECK(select(gx, 0, i).to_vector<float>() ==
+            apart[static_cast<size_t>(i) + 1].to_vector<float>());
+  }
 }
