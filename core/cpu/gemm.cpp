@@ -72,14 +72,15 @@ constexpr int64_t kShortRow = 2048 / sizeof(T);
 
 // A block of a [m, k] as a Product reads it: in place or packed, adjacent numbers adjacent still.
 template <class T>
-void place_a(const Gemm<T>& g, const T* a, int64_t m, int64_t k, Product<T>& p, Scratch& scratch) {
+void place_a(const Gemm<T>& g, const T* a, int64_t m, int64_t n, int64_t k, Product<T>& p,
+             Scratch& scratch) {
   constexpr int64_t kFewColumns = 128;
   const int64_t row = g.a.row, column = g.a.column;
   p.a = a;
   p.a_row = row;
   p.a_k = column;
   if (row == 1 && column <= kShortRow<T>) return;
-  if (column == 1 && (g.n <= kFewColumns || m <= gemm_isa<T>().rows)) return;
+  if (column == 1 && (n <= kFewColumns || m <= gemm_isa<T>().rows)) return;
   constexpr int64_t kLine = 64 / sizeof(T);
   if (row == 1) {
     p.a_k = ceil_div(m, kLine) * kLine;
@@ -138,7 +139,7 @@ void run_block(const Gemm<T>& g, const Block& at, const T* panels, const Block* 
   p.n = at.n;
   p.segments = 1;
   p.length = at.length;
-  place_a(g, a(at), at.m, at.length, p, scratch);
+  place_a(g, a(at), at.m, at.n, at.length, p, scratch);
   if (panels) {
     p.b = panels;
     p.b_k = isa.columns;
