@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include <brume/autograd/ops/shape.h>
 #include <brume/core/backend.h>
 #include <brume/core/tensor.h>
 
@@ -18,11 +19,13 @@ View transposed(const Tensor& x) {
   return {x.data(), x.dtype(), {x.size(1), x.size(0)}, {x.strides()[1], x.strides()[0]}};
 }
 
-Row gemm(const std::string& name, int64_t m, int64_t n, int64_t k, Form form) {
+Row gemm(const std::string& name, int64_t m, int64_t n, int64_t k, Form form,
+         DType dtype = DType::f32) {
   return {"gemm_" + name, [=] {
-            const Tensor a = form == Form::weight_gradient ? values({k, m}) : values({m, k});
-            const Tensor b = form == Form::layer ? values({n, k}) : values({k, n});
-            const Tensor c = values({m, n});
+            const Shape a_shape = form == Form::weight_gradient ? Shape{k, m} : Shape{m, k};
+            const Tensor a = to(values(a_shape), dtype);
+            const Tensor b = to(values(form == Form::layer ? Shape{n, k} : Shape{k, n}), dtype);
+            const Tensor c = to(values({m, n}), dtype);
             const auto step = [=] {
               kernels(c).gemm.matmul(form == Form::weight_gradient ? transposed(a) : a.view(),
                                      form == Form::layer ? transposed(b) : b.view(), {}, c.view());
@@ -44,6 +47,7 @@ void add_gemm_rows(Rows& rows) {
     rows.push_back(
         gemm("layer_" + std::to_string(m) + "x" + std::to_string(n) + "x" + std::to_string(k), m, n,
              k, Form::layer));
+  rows.push_back(gemm("layer_4096x384x384_bf16", 4096, 384, 384, Form::layer, DType::bf16));
   const int64_t gradients[][3] = {{1536, 384, 4096}, {384, 1536, 4096}, {64, 64, 65536},
                                   {64, 32, 16384},   {128, 128, 4096},  {384, 384, 64},
                                   {128, 512, 16}};
