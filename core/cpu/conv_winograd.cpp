@@ -35,6 +35,8 @@ struct Correlation {
 };
 
 // Rows [begin, end) of one panel of the weights, transformed; `out` is where the first one goes.
+// This is done at each call, though weights seldom change: kept, they are nearly twice as large and
+// come from further away. Sampling gained 1 % of 16 samples at once and lost 10 % of one.
 void transform_filter(const Correlation& c, int64_t panel, int64_t begin, int64_t end, float* out) {
   constexpr int64_t kRows = 16;
   const auto& isa = gemm_isa<float>();
