@@ -5,7 +5,6 @@
 
 #include <brume/autograd/ops/shape.h>
 #include <brume/diffusion/builtin.h>
-#include <brume/nn/serialize.h>
 
 namespace brume::diffusion {
 namespace {
@@ -60,9 +59,9 @@ Tensor per_sample(const Tensor& t, const Tensor& x) {
   return reshape(t, shape);
 }
 
-nn::Ref<nn::Module> load(const std::string& path) {
+nn::Ref<nn::Module> load(const std::string& path, const nn::LoadOptions& options) {
   register_builtin();
-  return nn::load(path);
+  return nn::load(path, options);
 }
 
 }  // namespace brume::diffusion

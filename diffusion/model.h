@@ -11,6 +11,7 @@
 #include <brume/diffusion/condition.h>
 #include <brume/nn/module.h>
 #include <brume/nn/registry.h>
+#include <brume/nn/serialize.h>
 
 namespace brume::diffusion {
 
@@ -83,6 +84,6 @@ void register_model(const std::string& name) {
 }
 
 /// Rebuilds a module from a file that save() wrote; knows the classes of nn and of diffusion.
-nn::Ref<nn::Module> load(const std::string& path);
+nn::Ref<nn::Module> load(const std::string& path, const nn::LoadOptions& options = {});
 
 }  // namespace brume::diffusion

@@ -9,24 +9,10 @@
 #include <brume/core/io/quote.h>
 #include <brume/nn/config_json.h>
 #include <brume/nn/module.h>
+#include <brume/nn/nearest.h>
 
 namespace brume::nn {
 namespace {
-
-// Insertions, removals and replacements that turn a into b.
-size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = std::exchange(row[0], i);
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t replaced = diagonal + (a[i - 1] != b[j - 1]);
-      diagonal = row[j];
-      row[j] = std::min({replaced, row[j] + 1, row[j - 1] + 1});
-    }
-  }
-  return row[b.size()];
-}
 
 std::string list_of(Names names) {
   std::string out;
@@ -71,15 +57,8 @@ class Reader final : public Fields {
     const std::vector<const char*>& known = known_.back();
     if (std::find(known.begin(), known.end(), key) != known.end()) return;
     const std::string shown = io::printable(key);
-    const char* nearest = nullptr;
-    size_t distance = shown.size() / 2 + 1;  // further away it is no misspelling
-    for (const char* name : known) {
-      const size_t d = edit_distance(shown, name);
-      if (d < distance) distance = d, nearest = name;
-    }
-    throw FormatError(cat(
-        who_, ": unknown argument ", path(shown),
-        nearest ? cat("; did you mean '", nearest, "'?") : cat("; known are ", list_of(known))));
+    const std::vector<std::string_view> names(known.begin(), known.end());
+    throw FormatError(cat(who_, ": unknown argument ", path(shown), suggestion(shown, names)));
   }
 
   size_t begin_list(size_t) override {

@@ -7,6 +7,7 @@
 
 #include <brume/core/io/quote.h>
 #include <brume/nn/config_json.h>
+#include <brume/nn/nearest.h>
 
 namespace brume::nn {
 namespace {
@@ -55,6 +56,13 @@ std::string registered_name(std::type_index type) {
   return found == t.names.end() ? "" : found->second;
 }
 
+std::vector<std::string> overridable_arguments(const std::string& class_name) {
+  Table& t = table();
+  const std::lock_guard lock(t.mutex);
+  const auto found = t.classes.find(class_name);
+  return found == t.classes.end() ? std::vector<std::string>() : found->second.overridable;
+}
+
 Ref<Module> construct_once(const std::string& class_name, const Json& arguments) {
   Ref<Module> (*factory)(Fields&) = nullptr;
   {
@@ -64,10 +72,11 @@ Ref<Module> construct_once(const std::string& class_name, const Json& arguments)
     if (found != t.classes.end()) factory = found->second.construct;
   }
   if (!factory) {
-    std::string known;
-    for (const std::string& name : class_names()) known += cat(known.empty() ? "" : ", ", name);
+    const std::vector<std::string> names = class_names();
+    const std::vector<std::string_view> known(names.begin(), names.end());
     throw FormatError(
-        cat("construct: no class is registered as ", io::quote(class_name), "; known are ", known,
+        cat("construct: no class is registered as ", io::quote(class_name),
+            suggestion(class_name, known),
             ". Files with diffusion models are read by diffusion::load; a class of your own needs "
             "register_class first"));
   }

@@ -16,16 +16,21 @@ struct RegisteredClass {
   std::type_index type;
   /// Reads the arguments and constructs.
   Ref<Module> (*construct)(Fields& arguments);
+  /// Arguments that loading a file may change: Config::kOverridable, if there is such a list.
+  std::vector<std::string> overridable{};
 };
 
 /// A class made from its Config.
 template <class M>
 RegisteredClass class_entry(std::string name) {
-  return {std::move(name), typeid(M), [](Fields& v) -> Ref<Module> {
-            typename M::Config config;
-            v.value(config);
-            return make<M>(std::move(config));
-          }};
+  RegisteredClass entry{std::move(name), typeid(M), [](Fields& v) -> Ref<Module> {
+                          typename M::Config config;
+                          v.value(config);
+                          return make<M>(std::move(config));
+                        }};
+  if constexpr (requires { M::Config::kOverridable; })
+    entry.overridable.assign(M::Config::kOverridable.begin(), M::Config::kOverridable.end());
+  return entry;
 }
 
 /// Adds a class; again is no error. @throws Error if the name stands for another class
@@ -45,6 +50,8 @@ Ref<Module> construct(const std::string& class_name, std::string_view json);
 std::vector<std::string> class_names();
 /// The name a class is registered under, or "".
 std::string registered_name(std::type_index type);
+/// See RegisteredClass; nothing for a name that is not registered.
+std::vector<std::string> overridable_arguments(const std::string& class_name);
 
 /// The classes of nn, listed in builtin.cpp.
 std::vector<RegisteredClass> builtin_classes();

@@ -1,38 +1,25 @@
 #include <brume/nn/serialize.h>
 
 #include <algorithm>
-#include <functional>
 #include <unordered_map>
 #include <unordered_set>
 
 #include <nlohmann/json.hpp>
 
 #include <brume/autograd/mode.h>
-#include <brume/core/io/safetensors.h>
+#include <brume/core/cpu/parallel.h>
+#include <brume/core/io/quote.h>
 #include <brume/nn/config_json.h>
+#include <brume/nn/model_file.h>
 #include <brume/nn/registry.h>
 
 namespace brume::nn {
 namespace {
 
-// A tensor that a file (or a list) has; read only after everything has been found to fit.
-struct Offered {
-  std::string key;
-  Shape shape;
-  std::function<Tensor()> read;
-};
-
-std::vector<Offered> offered_by(const NamedTensors& state) {
-  std::vector<Offered> out;
+std::vector<StoredTensor> offered_by(const NamedTensors& state) {
+  std::vector<StoredTensor> out;
   for (const NamedTensor& t : state)
-    out.push_back({t.name, t.tensor.shape(), [x = t.tensor] { return x; }});
-  return out;
-}
-
-std::vector<Offered> offered_by(const io::SafetensorsFile& file) {
-  std::vector<Offered> out;
-  for (const io::SafetensorsEntry& e : file.entries())
-    out.push_back({e.name, e.array.shape, [&file, &e] { return file.read(e); }});
+    out.push_back({t.name, t.tensor.shape(), t.tensor.dtype(), [x = t.tensor] { return x; }});
   return out;
 }
 
@@ -41,7 +28,8 @@ bool begins_with(const std::string& text, const std::string& beginning) {
 }
 
 // Drops and renames what older versions wrote; returns the keys that need not be there.
-std::unordered_set<std::string> translate(const Module& module, std::vector<Offered>& offered) {
+std::unordered_set<std::string> translate(const Module& module,
+                                          std::vector<StoredTensor>& offered) {
   std::unordered_set<std::string> may_miss;
   for (const Module::Named& m : module.modules()) {
     const std::string prefix = m.path.empty() ? "" : m.path + ".";
@@ -50,52 +38,55 @@ std::unordered_set<std::string> translate(const Module& module, std::vector<Offe
     for (const std::string& key : legacy.may_miss) may_miss.insert(prefix + key);
     for (const std::string& beginning : legacy.dropped)
       std::erase_if(offered,
-                    [&](const Offered& o) { return begins_with(o.key, prefix + beginning); });
+                    [&](const StoredTensor& o) { return begins_with(o.name, prefix + beginning); });
     for (const auto& [before, after] : legacy.renamed)
-      for (Offered& o : offered)
-        if (begins_with(o.key, prefix + before))
-          o.key = prefix + after + o.key.substr(prefix.size() + before.size());
+      for (StoredTensor& o : offered)
+        if (begins_with(o.name, prefix + before))
+          o.name = prefix + after + o.name.substr(prefix.size() + before.size());
   }
   return may_miss;
 }
 
+constexpr size_t kLongestKey = 200;  // in a message: the text comes from a file
+
 std::string list_of(const char* what, const std::vector<std::string>& keys) {
   if (keys.empty()) return "";
   std::string out = cat("\n  ", what, ":");
-  for (size_t i = 0; i < keys.size(); ++i) out += cat(i == 0 ? " " : ", ", keys[i]);
+  for (size_t i = 0; i < keys.size(); ++i)
+    out += cat(i == 0 ? " " : ", ", io::printable(keys[i], kLongestKey));
   return out;
 }
 
 struct Match {
-  std::vector<std::pair<Tensor, const Offered*>> pairs;
+  std::vector<std::pair<Tensor, const StoredTensor*>> pairs;
   KeyReport report;
 };
 
 // Pairs the module's tensors with what is offered. Nothing is read or written.
-Match match(const Module& module, std::vector<Offered>& offered, const std::string& who,
+Match match(const Module& module, std::vector<StoredTensor>& offered, const std::string& who,
             Strictness strictness) {
   const std::unordered_set<std::string> may_miss = translate(module, offered);
-  std::unordered_map<std::string, const Offered*> by_key;
-  for (const Offered& o : offered)
-    check<FormatError>(by_key.emplace(o.key, &o).second, who, ": the key '", o.key,
-                       "' is there twice, once under its older name");
+  std::unordered_map<std::string, const StoredTensor*> by_key;
+  for (const StoredTensor& o : offered)
+    check<FormatError>(by_key.emplace(o.name, &o).second, who, ": the key ", io::quote(o.name),
+                       " is there twice, once under its older name");
   Match out;
   std::vector<std::string> misshapen;
-  std::unordered_set<const Offered*> used;
+  std::unordered_set<const StoredTensor*> used;
   for (const NamedTensor& t : module.state()) {
     const auto found = by_key.find(t.name);
     if (found == by_key.end()) {
       if (!may_miss.contains(t.name)) out.report.missing.push_back(t.name);
       continue;
     }
-    const Offered& o = *found->second;
+    const StoredTensor& o = *found->second;
     used.insert(&o);
     if (o.shape != t.tensor.shape())
       misshapen.push_back(cat(t.name, " is ", o.shape, ", but the module has ", t.tensor.shape()));
     out.pairs.emplace_back(t.tensor, &o);
   }
-  for (const Offered& o : offered)
-    if (!used.contains(&o)) out.report.unexpected.push_back(o.key);
+  for (const StoredTensor& o : offered)
+    if (!used.contains(&o)) out.report.unexpected.push_back(o.name);
 
   const bool keys_fit = strictness == Strictness::loose ||
                         (out.report.missing.empty() && out.report.unexpected.empty());
@@ -106,54 +97,82 @@ Match match(const Module& module, std::vector<Offered>& offered, const std::stri
   return out;
 }
 
-KeyReport load_offered(Module& module, std::vector<Offered> offered, const std::string& who,
+// Values are read by as many threads as there are: checksums take longer than the reading.
+std::vector<Tensor> read_all(const std::vector<std::pair<Tensor, const StoredTensor*>>& pairs,
+                             bool convert_them) {
+  std::vector<Tensor> values(pairs.size());
+  cpu::parallel_chunks(static_cast<int64_t>(pairs.size()), [&](int64_t i) {
+    const auto& [target, source] = pairs[static_cast<size_t>(i)];
+    const Tensor x = source->read();
+    values[static_cast<size_t>(i)] = convert_them ? convert(x, target.dtype()) : x;
+  });
+  return values;
+}
+
+KeyReport load_offered(Module& module, std::vector<StoredTensor> offered, const std::string& who,
                        Strictness strictness) {
   Match fits = match(module, offered, who, strictness);
-  std::vector<Tensor> values;
-  for (const auto& [target, source] : fits.pairs) values.push_back(source->read());
+  const std::vector<Tensor> values = read_all(fits.pairs, false);
   const NoGrad no_grad;
   for (size_t i = 0; i < values.size(); ++i) copy_(fits.pairs[i].first, values[i]);
   return std::move(fits.report);
 }
 
-std::string metadata_of(const io::SafetensorsFile& file, const char* key) {
-  const auto found = file.metadata().find(key);
-  check<FormatError>(found != file.metadata().end(), "load: '", file.path(),
-                     "' does not say of which class it is; make the module and use load_state");
-  return found->second;
+// Replaces arguments of the module {"module": class, "args": {...}}, or of those it nests.
+void override_arguments(Json& module, const Json& changes, const std::string& who) {
+  check<FormatError>(changes.is_object(), who, ": override_args wants an object");
+  for (const auto& change : changes.items()) {
+    const std::string shown = io::quote(change.key());
+    Json* target = &module;
+    size_t begin = 0;
+    for (size_t dot; (dot = change.key().find('.', begin)) != std::string::npos; begin = dot + 1) {
+      Json& arguments = (*target)["args"];
+      const auto nested = arguments.find(change.key().substr(begin, dot - begin));
+      check<FormatError>(nested != arguments.end() && nested->is_object() &&
+                             nested->contains("module") && nested->contains("args"),
+                         who, ": override_args: ", shown, " leads to no module");
+      target = &*nested;
+    }
+    const std::string name = change.key().substr(begin);
+    const std::string class_name = (*target)["module"].get<std::string>();
+    const std::vector<std::string> allowed = overridable_arguments(class_name);
+    check<FormatError>(std::find(allowed.begin(), allowed.end(), name) != allowed.end(), who,
+                       ": override_args: the argument ", shown, " of ", io::printable(class_name),
+                       " cannot be replaced");
+    (*target)["args"][name] = change.value();
+  }
 }
 
 }  // namespace
 
 void save(const Module& module, const std::string& path, io::Metadata notes) {
-  check<Error>(path.ends_with(".safetensors"), "save: the name must end in .safetensors, got '",
-               path, "'");
-  notes[kClassKey] = module.class_name();
-  notes[kConfigKey] = module.config_json();
   std::vector<std::pair<std::string, Tensor>> tensors;
   for (NamedTensor& t : module.state()) tensors.emplace_back(std::move(t.name), t.tensor);
-  io::save_safetensors(path, tensors, notes);
+  write_model_file(path, module.class_name(), module.config_json(), tensors, std::move(notes));
 }
 
-Ref<Module> load(const std::string& path) {
-  const io::SafetensorsFile file = io::open_safetensors(path);
-  const std::string class_name = metadata_of(file, kClassKey);
-  const std::string config = metadata_of(file, kConfigKey);
+Ref<Module> load(const std::string& path, const LoadOptions& options) {
+  ModelFile file = open_model_file(path);
+  const std::string who = cat("load: '", path, "'");
+  check<FormatError>(!file.class_name.empty(), who,
+                     " does not say of which class it is; make the module and use load_state");
+  Json described{{"module", file.class_name}, {"args", parse_json(file.config, path)}};
+  if (!options.override_args.empty())
+    override_arguments(described, parse_json(options.override_args, "override_args"), who);
   Ref<Module> module;
   {
     const Construction shapes(Construction::Mode::shapes_only);
-    module = construct_once(class_name, parse_json(config, path));
+    module = construct_once(file.class_name, described["args"]);
   }
-  std::vector<Offered> offered = offered_by(file);
-  for (const auto& [target, source] :
-       match(*module, offered, cat("load: '", path, "'"), Strictness::strict).pairs)
-    detail::replace_memory(target, convert(source->read(), target.dtype()));
+  const Match fits = match(*module, file.tensors, who, Strictness::strict);
+  const std::vector<Tensor> values = read_all(fits.pairs, true);
+  for (size_t i = 0; i < values.size(); ++i) detail::replace_memory(fits.pairs[i].first, values[i]);
   return module;
 }
 
 KeyReport load_state(Module& module, const std::string& path, Strictness strictness) {
-  const io::SafetensorsFile file = io::open_safetensors(path);
-  return load_offered(module, offered_by(file), cat("load_state: '", path, "'"), strictness);
+  return load_offered(module, open_model_file(path).tensors, cat("load_state: '", path, "'"),
+                      strictness);
 }
 
 KeyReport load_state(Module& module, const NamedTensors& state, Strictness strictness) {

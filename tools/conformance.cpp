@@ -64,6 +64,9 @@ int run(int argc, char** argv) {
   app.add_option("path", paths, "Files of cases, or folders of them")->required();
   app.add_option("--device", device, "Where to run")->check(CLI::IsMember({"cpu", "cuda"}));
   app.add_option("--filter", options.filter, "Only cases whose name or target contains this");
+  app.add_flag("--known-classes", options.known_classes,
+               "Skip cases of classes and functions that the library lacks");
+  app.add_option("--save", options.save_to, "Save the modules that are built here, as .mdlus");
   app.add_option("--json", json, "Write the results to this file");
   CLI11_PARSE(app, argc, argv);
   if (device == "cuda") options.device = {DeviceType::cuda, 0};

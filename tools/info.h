@@ -4,7 +4,7 @@
 
 namespace brume::tools {
 
-/// Prints what a safetensors file holds: class, arguments, tensors, sizes.
+/// Prints what a model's file holds: format, class, arguments, tensors, sizes.
 int info(const std::string& path, bool json);
 
 }  // namespace brume::tools

@@ -1,4 +1,4 @@
-// The program brume: train, sample, evaluate, info, selftest.
+// The program brume: train, sample, evaluate, info, convert, selftest.
 
 #include <cstdio>
 
@@ -7,6 +7,7 @@
 #include <brume/core/cpu/parallel.h>
 #include <brume/core/error.h>
 
+#include "convert.h"
 #include "evaluate.h"
 #include "info.h"
 #include "sample.h"
@@ -81,6 +82,12 @@ int run(int argc, char** argv) {
   info_command->add_option("file", info_path)->required();
   info_command->add_flag("--json", info_json, "as JSON");
 
+  std::string convert_in, convert_out;
+  auto* convert_command =
+      app.add_subcommand("convert", "write a model's file in another format, as OUT ends");
+  convert_command->add_option("in", convert_in, ".safetensors, .mdlus, .pt or .pth")->required();
+  convert_command->add_option("out", convert_out, ".safetensors, .mdlus or .pt")->required();
+
   std::string device = "cpu";
   bool coverage = false;
   auto* selftest_command = app.add_subcommand("selftest", "prove every operation on this machine");
@@ -105,6 +112,7 @@ int run(int argc, char** argv) {
   }
   if (evaluate_command->parsed()) return tools::evaluate(evaluate);
   if (selftest_command->parsed()) return tools::selftest(device == "cuda", coverage);
+  if (convert_command->parsed()) return tools::convert_file(convert_in, convert_out);
   return tools::info(info_path, info_json);
 }
 

@@ -11,6 +11,7 @@
 #include <brume/diffusion/builtin.h>
 #include <brume/diffusion/sample.h>
 #include <brume/diffusion/solvers/edm_stochastic.h>
+#include <brume/nn/model_file.h>
 #include <brume/nn/serialize.h>
 #include <brume/nn/training/run_directory.h>
 
@@ -51,9 +52,9 @@ Sampler open_sampler(const std::string& path) {
   Sampler sampler{.model = nn::is_checkpoint(file) ? nn::load_averaged(file) : nn::load(file),
                   .notes = {}};
   sampler.model->eval();
-  const auto metadata = io::open_safetensors(file).metadata();
-  const auto notes = metadata.find(kSamplingKey);
-  if (notes != metadata.end())
+  const io::Metadata texts = nn::open_model_file(file).notes;
+  const auto notes = texts.find(kSamplingKey);
+  if (notes != texts.end())
     sampler.notes = nn::config_from_json<SamplingNotes>(notes->second, file);
   return sampler;
 }

@@ -36,20 +36,31 @@ class ByteSource {
   uint64_t size_;
 };
 
-/// A range of a file.
-class FilePart final : public ByteSource {
+/// A whole file.
+class FileSource final : public ByteSource {
  public:
-  explicit FilePart(std::shared_ptr<const File> file)
-      : ByteSource(file->path(), file->size()), file_(std::move(file)) {}
-  FilePart(std::shared_ptr<const File> file, std::string who, uint64_t begin, uint64_t size)
-      : ByteSource(std::move(who), size), file_(std::move(file)), begin_(begin) {}
+  explicit FileSource(const std::string& path) : FileSource(File::open(path)) {}
+  explicit FileSource(File file) : ByteSource(file.path(), file.size()), file_(std::move(file)) {}
+
+ private:
+  void fill(uint64_t offset, std::span<std::byte> out) const override { file_.read(offset, out); }
+  File file_;
+};
+
+/// A range of another source.
+class SourcePart final : public ByteSource {
+ public:
+  /// @throws FormatError on reading, if it reaches beyond the whole
+  SourcePart(std::shared_ptr<const ByteSource> whole, std::string who, uint64_t begin,
+             uint64_t size)
+      : ByteSource(std::move(who), size), whole_(std::move(whole)), begin_(begin) {}
 
  private:
   void fill(uint64_t offset, std::span<std::byte> out) const override {
-    file_->read(begin_ + offset, out);
+    whole_->read(begin_ + offset, out);
   }
-  std::shared_ptr<const File> file_;
-  uint64_t begin_ = 0;
+  std::shared_ptr<const ByteSource> whole_;
+  uint64_t begin_;
 };
 
 /// Bytes in memory.

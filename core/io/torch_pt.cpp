@@ -276,7 +276,7 @@ TorchValue TorchValue::item(size_t i) const {
 TorchValue TorchValue::key(size_t i) const { return {*file_, items().at(2 * i)}; }
 
 TorchFile open_torch(const std::string& path, const TorchOptions& options) {
-  return TorchFile(std::make_shared<FilePart>(std::make_shared<File>(File::open(path))), options);
+  return TorchFile(std::make_shared<FileSource>(path), options);
 }
 
 }  // namespace brume::io

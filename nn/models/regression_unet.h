@@ -1,6 +1,7 @@
 #pragma once
 // Diffusion U-Nets as plain regression networks, called without noise.
 
+#include <array>
 #include <functional>
 #include <limits>
 #include <variant>
@@ -36,6 +37,7 @@ struct CorrDiffRegressionUNetConfig {
   OneOrMany<int64_t> img_resolution = 0;
   int64_t img_in_channels = 0, img_out_channels = 0;
   AnyUNetConfig model{};
+  static constexpr std::array kOverridable{"use_apex_gn", "act"};
 
   template <class V>
   void fields(V& v) {

@@ -1,6 +1,7 @@
 #pragma once
 // SongUNet: the U-Net of score-based diffusion models (DDPM++, NCSN++).
 
+#include <array>
 #include <optional>
 #include <string>
 #include <vector>
@@ -44,6 +45,8 @@ struct SongUNetConfig {
   bool bottleneck_attention = true;
   bool use_apex_gn = false;
   std::string act = "silu";
+
+  static constexpr std::array kOverridable{"use_apex_gn", "act"};
 
   template <class V>
   void fields(V& v) {

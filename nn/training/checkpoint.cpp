@@ -4,6 +4,7 @@
 
 #include <brume/core/io/safetensors.h>
 #include <brume/core/json.h>
+#include <brume/nn/model_file.h>
 #include <brume/nn/registry.h>
 #include <brume/nn/serialize.h>
 
@@ -107,7 +108,7 @@ Ref<Module> load_averaged(const std::string& path) {
 }
 
 bool is_checkpoint(const std::string& path) {
-  return io::open_safetensors(path).metadata().contains(kTrainKey);
+  return open_model_file(path).notes.contains(kTrainKey);
 }
 
 }  // namespace brume::nn

@@ -4,7 +4,8 @@
 
 namespace brume::conformance {
 
-CaseFile::CaseFile(const std::string& path, Device device) : device_(device) {
+CaseFile::CaseFile(const std::string& path, Device device)
+    : folder_(io::folder_of(path)), device_(device) {
   const io::SafetensorsFile file = io::open_safetensors(path);
   const auto text = file.metadata().find("case");
   check<Error>(text != file.metadata().end(), path, ": has no metadata 'case'");

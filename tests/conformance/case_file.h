@@ -15,9 +15,13 @@ class CaseFile {
  public:
   /// @throws IoError, FormatError; Error if the file describes no case of format 1
   CaseFile(const std::string& path, Device device);
+  /// A case without tensors, described elsewhere.
+  explicit CaseFile(std::string folder) : folder_(std::move(folder)) {}
 
   const Value& description() const { return description_; }
   Device device() const { return device_; }
+  /// Where it lies, for the files that it names.
+  const std::string& folder() const { return folder_; }
   bool has(std::string_view key) const { return tensors_.count(std::string(key)) != 0; }
   /// The same tensor every time, on the device. @throws Error if there is none
   Array tensor(std::string_view key) const;
@@ -25,7 +29,8 @@ class CaseFile {
   std::vector<std::string> keys(std::string_view prefix) const;
 
  private:
-  Device device_;
+  std::string folder_;
+  Device device_ = kCpu;
   Value description_;
   std::map<std::string, Tensor> tensors_;
   std::set<std::string> complex_;

@@ -4,6 +4,7 @@
 
 #include <brume/autograd/mode.h>
 #include <brume/core/replay.h>
+#include <brume/nn/serialize.h>
 
 #include "tests/conformance/gradients.h"
 #include "tests/conformance/load.h"
@@ -75,7 +76,7 @@ void run_op(const CaseFile& file, const Value& description, Findings& findings) 
   check_gradients(findings, file, grads, results, description.at("outputs"), {});
 }
 
-void run_module(const CaseFile& file, Findings& findings) {
+void run_module(const CaseFile& file, const std::string& save_to, Findings& findings) {
   const Value& description = file.description();
   const Value& grads = or_empty(description.find("grads"));
   const std::string& target = description.at("target").text("target");
@@ -86,6 +87,8 @@ void run_module(const CaseFile& file, Findings& findings) {
   nn::Module& m = *module_of(module);
   m.to(file.device());
   load(file, m);
+  if (!save_to.empty())
+    nn::save(m, io::join_path(save_to, description.at("name").text("name") + ".mdlus"));
   set_mode(m, description);
   scope.define("module", module);
 

@@ -101,8 +101,11 @@ bool is_module(const std::string& class_name) { return calls().count(class_name)
 Value make_module(const std::string& class_name, Map arguments) {
   register_modules();
   const nn::Construction unwritten(nn::Construction::Mode::allocate);
-  return Object{nn::construct(class_name, to_json(Value(std::move(arguments)))), class_name,
-                &calls().at(class_name)};
+  return module_value(class_name, nn::construct(class_name, to_json(Value(std::move(arguments)))));
+}
+
+Value module_value(const std::string& class_name, const nn::Ref<nn::Module>& module) {
+  return Object{module, class_name, &calls().at(class_name)};
 }
 
 diffusion::Condition condition(Arguments& a) {

@@ -16,6 +16,9 @@ bool is_module(const std::string& class_name);
 /// A new module from its constructor's arguments.
 Value make_module(const std::string& class_name, Map arguments);
 
+/// A module, called as those of the class are.
+Value module_value(const std::string& class_name, const nn::Ref<nn::Module>& module);
+
 /// The module that a value holds. @throws Error if it is another thing
 nn::Ref<nn::Module> module_of(const Value& value);
 

@@ -13,11 +13,16 @@ namespace brume::conformance {
 struct RunOptions {
   Device device = kCpu;
   std::string filter = {};  // only cases whose name or target contains it
+  /// Skip, instead of failing, cases of classes and functions that the library lacks.
+  bool known_classes = false;
+  /// Folder that gets every module of the kinds module and preconditioner as <name>.mdlus.
+  std::string save_to = {};
 };
 
 using Report = std::function<void(const Outcome&)>;
 
-/// The files of cases under a path, sorted; the path itself if it is a file.
+/// The files of cases under a path, and the list of files that must be refused, sorted; the path
+/// itself if it is a file.
 /// @throws IoError
 std::vector<std::string> case_files(const std::string& path);
 

@@ -67,7 +67,7 @@ std::vector<Format> formats() {
        [] { parse_json(io::read_file(kPath, 1000), kPath); }},
       {"torch stream", small_torch_stream(), load_torch},
       {"tar", tar_archive({{"a", "content"}}), [] {
-         const io::FilePart archive(std::make_shared<io::File>(io::File::open(kPath)));
+         const io::FileSource archive(kPath);
          check<FormatError>(!io::read_tar(archive).empty(), "empty");
        }}};
   if (io::has_zip()) out.push_back({"torch", small_torch(), load_torch});

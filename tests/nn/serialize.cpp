@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <cstdio>
 #include <filesystem>
 #include <string>
@@ -85,7 +86,7 @@ TEST_CASE("a file without a class says what to do, and one of another kind is re
   CHECK_THROWS_AS(nn::load(file.path), FormatError);
   io::save_safetensors(file.path, one, {{"brume.class", "Linear"}, {"brume.config", "{}"}});
   CHECK_THROWS_AS(nn::load(file.path), FormatError);
-  CHECK_THROWS_AS(nn::save(*block(), "block.pt"), Error);
+  CHECK_THROWS_AS(nn::save(*block(), "block.txt"), Error);
 }
 
 TEST_CASE("a file whose class would be larger than any machine is refused") {
@@ -128,8 +129,8 @@ TEST_CASE("a file that breaks off while it is read changes nothing") {
   nn::save(*block(), file.path);
   const auto target = block();
   const std::vector<float> before = values(*target);
-  int reads = 0;
-  static int* reads_left;
+  std::atomic<int> reads = 0;
+  static std::atomic<int>* reads_left;
   static decltype(io::system_calls().read) real_read;
   reads_left = &reads;
   real_read = io::system_calls().read;

@@ -1,0 +1,12 @@
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace brume::nn {
+
+/// "; did you mean 'bias'?" if one of the names is close to `wanted`, else "; known are a, b".
+std::string suggestion(std::string_view wanted, std::span<const std::string_view> names);
+
+}  // namespace brume::nn
