@@ -75,10 +75,10 @@ void check_layouts(const Case& s, double bound) {
 }  // namespace
 
 TEST_CASE("a matrix product agrees with a double loop for any shape and layout") {
-  const Case cases[] = {{1, 1, 1, 1},      {1, 3, 5, 7},      {2, 14, 32, 16},  {1, 15, 33, 17},
-                        {1, 64, 64, 64},   {3, 29, 70, 40},   {1, 1, 200, 300}, {1, 2, 130, 50},
-                        {1, 200, 1, 60},   {1, 90, 100, 900}, {1, 5, 7, 5000},  {9, 4, 4, 4},
-                        {1, 300, 260, 130}};
+  const Case cases[] = {{1, 1, 1, 1},       {1, 3, 5, 7},      {2, 14, 32, 16},  {1, 15, 33, 17},
+                        {1, 64, 64, 64},    {3, 29, 70, 40},   {1, 1, 200, 300}, {1, 2, 130, 50},
+                        {1, 200, 1, 60},    {1, 90, 100, 900}, {1, 5, 7, 5000},  {9, 4, 4, 4},
+                        {1, 300, 260, 130}, {2, 5, 90, 700},   {1, 17, 100, 64}};
   for (const Case& s : cases) check_layouts<float>(s, 1e-6);
   for (const Case& s : {Case{1, 3, 5, 7}, Case{2, 29, 33, 40}, Case{1, 30, 40, 900}})
     check_layouts<double>(s, 2e-15);
@@ -147,11 +147,15 @@ TEST_CASE("an element of a product has the same bits whatever stands beside it")
     auto a = numbers<float>(m * k, 1), b = numbers<float>(k * n, 2);
     std::vector<float> all(static_cast<size_t>(m * n));
     cpu_gemm.matmul(view(a, {m, k}), view(b, {k, n}), {}, view(all, {m, n}));
-    for (int64_t rows : {1, 3, 17, 100}) {
-      std::vector<float> some(static_cast<size_t>(rows * n));
-      cpu_gemm.matmul(view(a, {rows, k}), view(b, {k, n}), {}, view(some, {rows, n}));
-      CHECK(std::equal(some.begin(), some.end(), all.begin()));
-    }
+    std::vector<float> turned(b.size());  // b with its columns contiguous
+    for (int64_t i = 0; i < k * n; ++i)
+      turned[static_cast<size_t>(i % n * k + i / n)] = b[static_cast<size_t>(i)];
+    for (int64_t rows : {1, 3, 6, 17, 100})
+      for (const View& bv : {view(b, {k, n}), view(turned, {k, n}, {1, k})}) {
+        std::vector<float> some(static_cast<size_t>(rows * n));
+        cpu_gemm.matmul(view(a, {rows, k}), bv, {}, view(some, {rows, n}));
+        CHECK(std::equal(some.begin(), some.end(), all.begin()));
+      }
     std::vector<float> columns(static_cast<size_t>(m * 7));
     cpu_gemm.matmul(view(a, {m, k}), view(b, {k, 7}, {n, 1}), {}, view(columns, {m, 7}));
     for (int64_t i = 0; i < m; ++i)
