@@ -21,8 +21,9 @@ namespace {
 
 // Products below this many multiply-adds stay on one thread: a fork and join costs about 1 us.
 constexpr int64_t kWorthForking = int64_t{1} << 18;
-// Elements of b that are packed at once for all threads: a longer K goes in stretches.
-constexpr int64_t kSharedPanels = int64_t{1} << 19;
+// Elements of b that are packed at once for all threads: a longer K goes in stretches. Few enough
+// to be found in the shared cache, enough that threads seldom wait for each other.
+constexpr int64_t kSharedPanels = int64_t{1} << 20;
 // Tiles above each other in a block.
 constexpr int64_t kBlockTiles = 6;
 
