@@ -80,13 +80,14 @@ ModelFile open_model_file(const std::string& path) {
   char first[9] = {};
   const auto bytes = std::as_writable_bytes(std::span(first));
   source->read(0, bytes.first(std::min<uint64_t>(source->size(), bytes.size())));
+  // Safetensors first: its length may begin like anything, and no other format has this brace.
+  if (first[8] == '{') return from_safetensors(path);
   if (std::string_view(first, 2) == "PK")
     return holds_module(source) ? from_mdlus(path, source) : from_torch(path, source);
   if (first[0] == '\x80') return from_torch(path, source);
-  if (io::is_tar(*source)) return from_mdlus(path, source);
-  check<FormatError>(first[8] == '{', path,
+  check<FormatError>(io::is_tar(*source), path,
                      ": neither safetensors nor .mdlus nor a file of torch.save");
-  return from_safetensors(path);
+  return from_mdlus(path, source);
 }
 
 void write_model_file(const std::string& path, const std::string& class_name,

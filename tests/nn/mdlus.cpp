@@ -156,6 +156,20 @@ TEST_CASE("the format shows in the content, not in the name") {
   CHECK(contains(error_of([&] { nn::load(renamed.path); }), "neither safetensors nor .mdlus"));
 }
 
+TEST_CASE("a safetensors file is one whatever the length in its first bytes looks like") {
+  const TemporaryFile file("brume_nn_length.safetensors");
+  const auto linear = nn::make<nn::Linear>({.in_features = 2, .out_features = 1});
+  for (const std::string beginning : {"\x80", "PK"}) {
+    std::string bytes;
+    for (size_t note = 0; !bytes.starts_with(beginning); note += 8) {
+      REQUIRE(note < 1 << 16);
+      nn::save(*linear, file.path, {{"note", std::string(note, 'x')}});
+      bytes = io::read_file(file.path, 1 << 17);
+    }
+    CHECK(nn::load(file.path)->class_name() == "Linear");
+  }
+}
+
 TEST_CASE("files of the reference rebuild their modules") {
   if (!io::has_zip()) return;
   const auto net = nn::load<nn::SongUNet>(kData + "checkpoint/files/songunet.mdlus");
