@@ -9,8 +9,8 @@ namespace brume::diffusion {
 MSEDSMLoss::MSEDSMLoss(AnyModel model, const NoiseScheduler& scheduler, MSEDSMLossOptions options)
     : model_(std::move(model)), scheduler_(&scheduler), options_(std::move(options)) {
   check(options_.prediction_type == PredictionType::x0 || options_.to_x0,
-        "MSEDSMLoss: a score or epsilon prediction wants to_x0, such as the scheduler's "
-        "score_to_x0 or epsilon_to_x0");
+        "MSEDSMLoss: a score, epsilon or v prediction wants to_x0, such as the scheduler's "
+        "score_to_x0, epsilon_to_x0 or v_to_x0");
 }
 
 Tensor MSEDSMLoss::operator()(const Tensor& x0, Generator& rng, const Condition& condition,

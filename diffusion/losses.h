@@ -9,11 +9,12 @@
 
 namespace brume::diffusion {
 
-enum class PredictionType { x0, score, epsilon };
+enum class PredictionType { x0, score, epsilon, v };
 
 struct MSEDSMLossOptions {
   PredictionType prediction_type = PredictionType::x0;
-  /// How a prediction that is not x0 becomes x0: (prediction, x_t, t) -> x0.
+  /// How a prediction that is not x0 becomes x0: (prediction, x_t, t) -> x0, such as the
+  /// scheduler's epsilon_to_x0.
   std::function<Tensor(const Tensor&, const Tensor&, const Tensor&)> to_x0{};
   Reduction reduction = Reduction::mean;  // over all elements
 };

@@ -10,13 +10,24 @@ NoiseSource::NoiseSource(std::span<const uint64_t> seeds) {
 }
 
 Tensor NoiseSource::normal(const Shape& shape, TensorOptions options) {
-  if (shared_) return brume::normal(shape, *shared_, options);
+  return draw(shape, options,
+              [&](const Shape& of, Generator& rng) { return brume::normal(of, rng, options); });
+}
+
+Tensor NoiseSource::gamma(const Shape& shape, double concentration, TensorOptions options) {
+  return draw(shape, options, [&](const Shape& of, Generator& rng) {
+    return brume::gamma(of, concentration, rng, options);
+  });
+}
+
+Tensor NoiseSource::draw(const Shape& shape, TensorOptions options, const Draw& one) {
+  if (shared_) return one(shape, *shared_);
   check(shape.rank() >= 1 && shape[0] == static_cast<int64_t>(own_.size()), "NoiseSource: has ",
         own_.size(), " seeds, asked for a batch of shape ", shape);
-  Shape one = shape;
-  one[0] = 1;
+  Shape single = shape;
+  single[0] = 1;
   std::vector<Tensor> samples;
-  for (Generator& rng : own_) samples.push_back(brume::normal(one, rng, options));
+  for (Generator& rng : own_) samples.push_back(one(single, rng));
   return samples.empty() ? empty(shape, options) : cat(samples, 0);
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -20,8 +21,13 @@ class NoiseSource {
 
   /// Standard normal numbers. @shape [B, ...], B = the number of seeds if there are any
   Tensor normal(const Shape& shape, TensorOptions options = {});
+  /// Standard gamma numbers. @shape as normal
+  Tensor gamma(const Shape& shape, double concentration, TensorOptions options = {});
 
  private:
+  using Draw = std::function<Tensor(const Shape& shape, Generator& rng)>;
+  Tensor draw(const Shape& shape, TensorOptions options, const Draw& one);
+
   Generator* shared_ = nullptr;
   std::vector<Generator> own_;
 };

@@ -1,8 +1,13 @@
 #include <brume/diffusion/sample.h>
 
 #include <algorithm>
+#include <cmath>
 
+#include <brume/autograd/mode.h>
+#include <brume/autograd/ops/pointwise.h>
+#include <brume/autograd/ops/reduce.h>
 #include <brume/autograd/ops/shape.h>
+#include <brume/diffusion/schedulers/linear_gaussian.h>
 
 namespace brume::diffusion {
 namespace {
@@ -13,7 +18,23 @@ Tensor times_of(const Tensor& xN, const NoiseScheduler& scheduler, const SampleO
     return scheduler.timesteps(options.num_steps, {.dtype = xN.dtype(), .device = xN.device()});
   check(options.time_steps.rank() == 1 && options.time_steps.numel() >= 1,
         "sample: time_steps is a list of times, got ", options.time_steps.shape());
+  const std::vector<double> times = options.time_steps.to_vector<double>();
+  for (size_t i = 1; i < times.size(); ++i)
+    check(times[i] < times[i - 1], "sample: time_steps must decrease, but go from ", times[i - 1],
+          " to ", times[i], " in step ", i);
   return transfer(convert(options.time_steps, xN.dtype()), xN.device());
+}
+
+// "12.5 (sigma 12.5)"
+std::string describe_time(const Tensor& t, const NoiseScheduler& scheduler) {
+  const auto* process = dynamic_cast<const LinearGaussianNoiseScheduler*>(&scheduler);
+  return process ? cat(t.item(), " (sigma ", process->sigma(t).item(), ")") : cat(t.item());
+}
+
+// A sum is finite only if all elements are; it may also overflow, so elements are asked then.
+bool is_finite(const Tensor& x) {
+  const NoGrad guard;
+  return std::isfinite(sum(x).item()) || all(isfinite(x)).item() != 0;
 }
 
 }  // namespace
@@ -23,9 +44,16 @@ Tensor sample(const Denoiser& denoiser, const Tensor& xN, const NoiseScheduler& 
   const Tensor times = times_of(xN, scheduler, options);
   const int64_t batch = xN.size(0), steps = times.numel() - 1;
   const auto at = [&](int64_t i) { return expand(slice(times, 0, i, i + 1), {batch}); };
+  Solver solver = options.solver;
   Tensor x = xN;
   for (int64_t i = 0; i < steps; ++i) {
-    x = options.solver(denoiser, x, at(i), at(i + 1));
+    x = solver(denoiser, x, at(i), at(i + 1));
+    check(x.shape() == xN.shape(), "sample: step ", i + 1, " returned ", x.shape(), " for x of ",
+          xN.shape());
+    if (options.check_finite && !is_finite(x))
+      throw Error(cat("sample: x is not finite after step ", i + 1, " of ", steps, ", from time ",
+                      describe_time(select(times, 0, i), scheduler), " to ",
+                      describe_time(select(times, 0, i + 1), scheduler)));
     if (options.on_step && !options.on_step({.step = i + 1, .steps = steps, .x = x})) break;
   }
   return x;

@@ -22,11 +22,16 @@ struct SampleOptions {
   Tensor time_steps{};
   /// Called after each step; false ends the run there.
   std::function<bool(const SampleStep&)> on_step{};
+  /// Whether to look for NaN and infinities after each step.
+  bool check_finite = true;
 };
 
 /// Integrates the denoiser from xN at the first time down to the last. Records gradients if they
-/// are on; wrap it in NoGrad otherwise.
+/// are on; wrap it in NoGrad otherwise. Works with a copy of the solver, so that runs may share
+/// one.
 /// @shape  xN and the result [B, ...]
+/// @throws ShapeError if time_steps do not decrease, or a step returns another shape; Error if x is
+///         not finite after a step, naming the step, its time and noise level
 Tensor sample(const Denoiser& denoiser, const Tensor& xN, const NoiseScheduler& scheduler,
               const SampleOptions& options = {});
 

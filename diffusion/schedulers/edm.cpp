@@ -5,14 +5,13 @@
 #include <brume/autograd/ops/pointwise.h>
 #include <brume/autograd/ops/random.h>
 #include <brume/autograd/ops/shape.h>
+#include <brume/diffusion/schedulers/time_grid.h>
 
 namespace brume::diffusion {
 
 EDMNoiseScheduler::EDMNoiseScheduler(Config config) : config_(std::move(config)) {
   const Config& c = config_;
-  check(0 < c.sigma_min && c.sigma_min < c.sigma_max,
-        "EDMNoiseScheduler: wants 0 < sigma_min < sigma_max, got ", c.sigma_min, " and ",
-        c.sigma_max);
+  check_levels("EDMNoiseScheduler", c.sigma_min, c.sigma_max);
   check(c.rho > 0, "EDMNoiseScheduler: rho must be positive, got ", c.rho);
   check(c.P_std > 0, "EDMNoiseScheduler: P_std must be positive, got ", c.P_std);
   for (double value : c.sigma_data.values())
@@ -36,11 +35,10 @@ Tensor EDMNoiseScheduler::loss_weight(const Tensor& t) const {
 }
 
 Tensor EDMNoiseScheduler::timesteps(int64_t num_steps, TensorOptions options) const {
-  check(num_steps >= 2, "EDMNoiseScheduler: wants at least 2 steps, got ", num_steps);
   const double first = std::pow(config_.sigma_max, 1 / config_.rho);
   const double last = std::pow(config_.sigma_min, 1 / config_.rho);
-  const Tensor fraction = arange(0, num_steps, 1, options) / static_cast<double>(num_steps - 1);
-  return cat({pow(fraction * (last - first) + first, config_.rho), zeros({1}, options)}, 0);
+  const Tensor fraction = even_grid("EDMNoiseScheduler", num_steps, options);
+  return then_zero(pow(fraction * (last - first) + first, config_.rho));
 }
 
 }  // namespace brume::diffusion

@@ -31,8 +31,6 @@ class EDMNoiseScheduler : public LinearGaussianNoiseScheduler {
   Tensor sigma(const Tensor& t) const override { return t; }
   Tensor sigma_inv(const Tensor& sigma) const override { return sigma; }
   Tensor sigma_dot(const Tensor& t) const override { return ones_like(t); }
-  Tensor alpha(const Tensor& t) const override { return ones_like(t); }
-  Tensor alpha_dot(const Tensor& t) const override { return zeros_like(t); }
   Tensor sample_time(int64_t n, Generator& rng, TensorOptions options = {}) const override;
   Tensor loss_weight(const Tensor& t) const override;
   Tensor timesteps(int64_t num_steps, TensorOptions options = {}) const override;

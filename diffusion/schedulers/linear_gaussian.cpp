@@ -1,7 +1,6 @@
 #include <brume/diffusion/schedulers/linear_gaussian.h>
 
 #include <brume/autograd/ops/pointwise.h>
-#include <brume/autograd/ops/random.h>
 
 namespace brume::diffusion {
 namespace {
@@ -11,9 +10,30 @@ Tensor half_rate(const LinearGaussianNoiseScheduler& s, const Tensor& t) {
   return s.sigma_dot(t) / s.sigma(t) - s.alpha_dot(t) / s.alpha(t);
 }
 
+Denoiser as_x0(const LinearGaussianNoiseScheduler& s, DenoiserOptions options) {
+  if (options.x0) return std::move(options.x0);
+  if (options.epsilon)
+    return [&s, epsilon = std::move(options.epsilon)](const Tensor& x, const Tensor& t) {
+      return s.epsilon_to_x0(epsilon(x, t), x, t);
+    };
+  return [&s, score = std::move(options.score)](const Tensor& x, const Tensor& t) {
+    return s.score_to_x0(score(x, t), x, t);
+  };
+}
+
+// A prediction for x; combine would broadcast one of another shape.
+Tensor checked(Tensor prediction, const Tensor& x) {
+  check(prediction.shape() == x.shape(), "denoiser: the predictor returned ", prediction.shape(),
+        " for x of ", x.shape());
+  return prediction;
+}
+
 }  // namespace
 
 using Scheduler = LinearGaussianNoiseScheduler;
+
+Tensor Scheduler::alpha(const Tensor& t) const { return ones_like(t); }
+Tensor Scheduler::alpha_dot(const Tensor& t) const { return zeros_like(t); }
 
 Tensor Scheduler::drift(const Tensor& x, const Tensor& t) const {
   const Tensor tb = per_sample(t, x);
@@ -53,37 +73,78 @@ Tensor Scheduler::x0_to_epsilon(const Tensor& x0, const Tensor& x_t, const Tenso
   return (x_t - alpha(tb) * x0) / sigma(tb);
 }
 
+Tensor Scheduler::x0_to_v(const Tensor& x0, const Tensor& x_t, const Tensor& t) const {
+  return epsilon_to_v(x0_to_epsilon(x0, x_t, t), x_t, t);
+}
+
+// v and x_t are alpha, sigma times a rotation of x0 and epsilon; these two turn it back.
+Tensor Scheduler::v_to_x0(const Tensor& v, const Tensor& x_t, const Tensor& t) const {
+  const Tensor tb = per_sample(t, v), a = alpha(tb), s = sigma(tb), scale = square(a) + square(s);
+  return combine(a / scale, x_t, -s / scale, v);
+}
+
+Tensor Scheduler::v_to_epsilon(const Tensor& v, const Tensor& x_t, const Tensor& t) const {
+  const Tensor tb = per_sample(t, v), a = alpha(tb), s = sigma(tb), scale = square(a) + square(s);
+  return combine(s / scale, x_t, a / scale, v);
+}
+
+Tensor Scheduler::epsilon_to_v(const Tensor& epsilon, const Tensor& x_t, const Tensor& t) const {
+  const Tensor tb = per_sample(t, epsilon), a = alpha(tb), s = sigma(tb);
+  return combine((square(a) + square(s)) / a, epsilon, -s / a, x_t);
+}
+
+Tensor Scheduler::score_to_v(const Tensor& score, const Tensor& x_t, const Tensor& t) const {
+  return epsilon_to_v(score_to_epsilon(score, t), x_t, t);
+}
+
+Tensor Scheduler::v_to_score(const Tensor& v, const Tensor& x_t, const Tensor& t) const {
+  return epsilon_to_score(v_to_epsilon(v, x_t, t), t);
+}
+
+Tensor Scheduler::draw_noise(const Shape& shape, NoiseSource& noise, TensorOptions options) const {
+  return noise.normal(shape, options);
+}
+
 Tensor Scheduler::add_noise(const Tensor& x0, const Tensor& t, Generator& rng) const {
   const Tensor tb = per_sample(t, x0);
-  const Tensor noise = normal(x0.shape(), rng, {.dtype = x0.dtype(), .device = x0.device()});
-  return combine(alpha(tb), x0, sigma(tb), noise);
+  NoiseSource source(rng);
+  const Tensor n = draw_noise(x0.shape(), source, {.dtype = x0.dtype(), .device = x0.device()});
+  return combine(alpha(tb), x0, sigma(tb), n);
 }
 
 Tensor Scheduler::init_latents(const Shape& shape, const Tensor& tN, NoiseSource& noise,
                                TensorOptions options) const {
-  const Tensor n = noise.normal(shape, options);
+  const Tensor n = draw_noise(shape, noise, options);
   return n * convert(sigma(per_sample(tN, n)), n.dtype());
 }
 
 Denoiser denoiser(const Scheduler& s, DenoiserOptions options) {
-  const int given = (options.x0 ? 1 : 0) + (options.score ? 1 : 0) + (options.epsilon ? 1 : 0);
-  check(given == 1, "denoiser: wants exactly one of x0, score and epsilon, got ", given);
+  const int given = (options.x0 ? 1 : 0) + (options.score ? 1 : 0) + (options.epsilon ? 1 : 0) +
+                    (options.v ? 1 : 0);
+  check(given == 1, "denoiser: wants exactly one of x0, score, epsilon and v, got ", given);
+  if (options.v)
+    options.epsilon = [&s, v = std::move(options.v)](const Tensor& x, const Tensor& t) {
+      return s.v_to_epsilon(v(x, t), x, t);
+    };
+  if (options.type == DenoisingType::x0) return as_x0(s, std::move(options));
   // The score's share: g^2/2 for the ODE, g^2 for the SDE.
   const double share = options.type == DenoisingType::ode ? 1 : 2;
   if (options.x0)
     // f - share g^2/2 (alpha x0 - x) / sigma^2, gathered into factors of x and x0
     return [&s, share, x0 = std::move(options.x0)](const Tensor& x, const Tensor& t) {
       const Tensor tb = per_sample(t, x), rate = half_rate(s, tb) * share, a = s.alpha(tb);
-      return combine(s.alpha_dot(tb) / a + rate, x, -rate * a, x0(x, t));
+      return combine(s.alpha_dot(tb) / a + rate, x, -rate * a, checked(x0(x, t), x));
     };
   if (options.epsilon)  // score = -epsilon / sigma
     return [&s, share, epsilon = std::move(options.epsilon)](const Tensor& x, const Tensor& t) {
       const Tensor tb = per_sample(t, x), rate = half_rate(s, tb) * share;
-      return combine(s.alpha_dot(tb) / s.alpha(tb), x, rate * s.sigma(tb), epsilon(x, t));
+      return combine(s.alpha_dot(tb) / s.alpha(tb), x, rate * s.sigma(tb),
+                     checked(epsilon(x, t), x));
     };
   return [&s, share, score = std::move(options.score)](const Tensor& x, const Tensor& t) {
     const Tensor tb = per_sample(t, x), rate = half_rate(s, tb) * share;
-    return combine(s.alpha_dot(tb) / s.alpha(tb), x, -rate * square(s.sigma(tb)), score(x, t));
+    return combine(s.alpha_dot(tb) / s.alpha(tb), x, -rate * square(s.sigma(tb)),
+                   checked(score(x, t), x));
   };
 }
 

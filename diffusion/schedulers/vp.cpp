@@ -2,7 +2,7 @@
 
 #include <brume/autograd/ops/pointwise.h>
 #include <brume/autograd/ops/random.h>
-#include <brume/autograd/ops/shape.h>
+#include <brume/diffusion/schedulers/time_grid.h>
 
 namespace brume::diffusion {
 
@@ -47,10 +47,8 @@ Tensor VPNoiseScheduler::sample_time(int64_t n, Generator& rng, TensorOptions op
 Tensor VPNoiseScheduler::loss_weight(const Tensor& t) const { return square(alpha(t) / sigma(t)); }
 
 Tensor VPNoiseScheduler::timesteps(int64_t num_steps, TensorOptions options) const {
-  check(num_steps >= 2, "VPNoiseScheduler: wants at least 2 steps, got ", num_steps);
-  const Tensor fraction = arange(0, num_steps, 1, options) / static_cast<double>(num_steps - 1);
-  return cat({fraction * (config_.epsilon_s - config_.t_max) + config_.t_max, zeros({1}, options)},
-             0);
+  const Tensor fraction = even_grid("VPNoiseScheduler", num_steps, options);
+  return then_zero(fraction * (config_.epsilon_s - config_.t_max) + config_.t_max);
 }
 
 }  // namespace brume::diffusion

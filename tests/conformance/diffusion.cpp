@@ -3,6 +3,9 @@
 #include <brume/diffusion/losses.h>
 #include <brume/diffusion/sample.h>
 #include <brume/diffusion/schedulers/edm_log_uniform.h>
+#include <brume/diffusion/schedulers/iddpm.h>
+#include <brume/diffusion/schedulers/student_t_edm.h>
+#include <brume/diffusion/schedulers/ve.h>
 #include <brume/diffusion/schedulers/vp.h>
 #include <brume/diffusion/solvers/edm_stochastic.h>
 
@@ -208,6 +211,7 @@ Value sample(Arguments& a) {
   options.num_steps = a.integer("num_steps");
   options.solver = solver(a);
   options.time_steps = a.optional_tensor("time_steps");
+  options.check_finite = false;  // the reference carries NaN to the end
   const auto denoiser = function_of(&a.at("denoiser"), "x", "t");
   const SchedulerRef s = scheduler(a, "noise_scheduler");
   const Tensor xN = a.tensor("xN");
@@ -271,6 +275,9 @@ Value make_loss(Arguments& a) {
 void add_diffusion(Functions& t) {
   t["EDMNoiseScheduler"] = make_scheduler<diffusion::EDMNoiseScheduler>;
   t["EDMLogUniformNoiseScheduler"] = make_scheduler<diffusion::EDMLogUniformNoiseScheduler>;
+  t["IDDPMNoiseScheduler"] = make_scheduler<diffusion::IDDPMNoiseScheduler>;
+  t["StudentTEDMNoiseScheduler"] = make_scheduler<diffusion::StudentTEDMNoiseScheduler>;
+  t["VENoiseScheduler"] = make_scheduler<diffusion::VENoiseScheduler>;
   t["VPNoiseScheduler"] = make_scheduler<diffusion::VPNoiseScheduler>;
   t["EulerSolver"] = make_solver<euler>;
   t["HeunSolver"] = make_solver<heun>;

@@ -11,6 +11,8 @@
 #include <brume/diffusion/schedulers/edm.h>
 #include <brume/diffusion/solvers/edm_stochastic.h>
 
+#include "tests/error_of.h"
+
 using namespace brume;
 using namespace brume::diffusion;
 
@@ -142,4 +144,31 @@ TEST_CASE("wrong ranges say what is wanted") {
   CHECK_THROWS_AS(denoiser(scheduler, {.x0 = ideal, .score = ideal}), ShapeError);
   CHECK_THROWS_AS(error_after(4, HeunSolver{.alpha = 0}), ShapeError);
   CHECK_THROWS_AS(error_after(4, EDMStochasticHeunSolver{}), ShapeError);
+}
+
+TEST_CASE("a run that goes wrong says where") {
+  const EDMNoiseScheduler scheduler;
+  const Tensor start = full({1, 1}, 80);
+  const Predictor breaks = [](const Tensor& x, const Tensor& t) {
+    return t.to_vector<float>()[0] < 1 ? x * std::nan("") : ideal(x, t);
+  };
+  const auto error = error_of([&] {
+    (void)sample(denoiser(scheduler, {.x0 = breaks}), start, scheduler,
+                 {.solver = EulerSolver{},
+                  .time_steps = from_vector(std::vector<float>{4, 0.5, 0.25}, {3})});
+  });
+  CHECK(
+      error ==
+      "sample: x is not finite after step 2 of 2, from time 0.5 (sigma 0.5) to 0.25 (sigma 0.25)");
+  CHECK(error_of([&] {
+          (void)sample(denoiser(scheduler, {.x0 = ideal}), start, scheduler,
+                       {.solver = EulerSolver{},
+                        .time_steps = from_vector(std::vector<float>{4, 1, 2}, {3})});
+        }) == "sample: time_steps must decrease, but go from 1 to 2 in step 2");
+  const Solver widens = [](const Denoiser&, const Tensor& x, const Tensor&, const Tensor&) {
+    return expand(x, {2, 1});
+  };
+  CHECK(error_of([&] {
+          (void)sample(denoiser(scheduler, {.x0 = ideal}), start, scheduler, {.solver = widens});
+        }) == "sample: step 1 returned [2, 1] for x of [1, 1]");
 }

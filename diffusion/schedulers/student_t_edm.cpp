@@ -1,0 +1,34 @@
+#include <brume/diffusion/schedulers/student_t_edm.h>
+
+#include <cmath>
+
+#include <brume/autograd/ops/pointwise.h>
+
+namespace brume::diffusion {
+
+StudentTEDMNoiseScheduler::StudentTEDMNoiseScheduler(const Config& config)
+    : EDMNoiseScheduler({.sigma_min = config.sigma_min,
+                         .sigma_max = config.sigma_max,
+                         .rho = config.rho,
+                         .sigma_data = config.sigma_data,
+                         .P_mean = config.P_mean,
+                         .P_std = config.P_std}),
+      nu_(config.nu) {
+  check(nu_ > 2, "StudentTEDMNoiseScheduler: nu must be > 2, got ", nu_);
+}
+
+// The standard deviation of n is sqrt(nu / (nu - 2)).
+Tensor StudentTEDMNoiseScheduler::loss_weight(const Tensor& t) const {
+  return EDMNoiseScheduler::loss_weight(t * std::sqrt(nu_ / (nu_ - 2)));
+}
+
+// The normal numbers first, then chi^2(nu) / nu for each sample.
+Tensor StudentTEDMNoiseScheduler::draw_noise(const Shape& shape, NoiseSource& noise,
+                                             TensorOptions options) const {
+  const Tensor n = noise.normal(shape, options);
+  Shape one_each = Shape::filled(shape.rank(), 1);
+  one_each[0] = shape[0];
+  return n * rsqrt(noise.gamma(one_each, nu_ / 2, options) * (2 / nu_));
+}
+
+}  // namespace brume::diffusion

@@ -1,0 +1,17 @@
+#pragma once
+// What the schedules share: an even grid to bend, and the zero they end with.
+
+#include <brume/core/tensor.h>
+
+namespace brume::diffusion {
+
+/// @throws ShapeError naming `who` if num_steps < 2
+void check_steps(const char* who, int64_t num_steps);
+/// 0, 1/(n-1), ..., 1. @throws ShapeError as check_steps
+Tensor even_grid(const char* who, int64_t num_steps, TensorOptions options);
+/// The times with a 0 after them.
+Tensor then_zero(const Tensor& times);
+/// @throws ShapeError naming `who` unless 0 < sigma_min < sigma_max
+void check_levels(const char* who, double sigma_min, double sigma_max);
+
+}  // namespace brume::diffusion

@@ -1,0 +1,212 @@
+#include <brume/diffusion/solvers/exponential.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include <brume/autograd/ops/pointwise.h>
+
+namespace brume::diffusion {
+namespace {
+
+// In f64, whatever the dtype of the times.
+SampleLevels levels_at(const LinearGaussianNoiseScheduler& s, const Tensor& time) {
+  const Tensor t = convert(time, DType::f64);
+  SampleLevels out{.t = t.to_vector<double>(),
+                   .alpha = s.alpha(t).to_vector<double>(),
+                   .sigma = s.sigma(t).to_vector<double>(),
+                   .lambda = {}};
+  for (size_t i = 0; i < out.t.size(); ++i)
+    out.lambda.push_back(std::log(out.alpha[i] / out.sigma[i]));  // infinite where sigma is 0
+  return out;
+}
+
+// One coefficient per sample, shaped to multiply x.
+template <class F>
+Tensor coefficient(const Tensor& x, F&& of_sample) {
+  std::vector<double> values;
+  for (int64_t i = 0; i < x.size(0); ++i) values.push_back(of_sample(static_cast<size_t>(i)));
+  const Tensor c = convert(from_vector(values, {x.size(0)}), x.dtype());
+  return per_sample(transfer(c, x.device()), x);
+}
+
+const LinearGaussianNoiseScheduler& required(const LinearGaussianNoiseScheduler* scheduler,
+                                             const char* who) {
+  check(scheduler != nullptr, who, ": wants a scheduler");
+  return *scheduler;
+}
+
+void check_noise(const char* who, double eta, const NoiseSource* noise) {
+  check(eta >= 0, who, ": eta must not be negative, got ", eta);
+  check(eta == 0 || noise != nullptr, who, ": eta = ", eta, " wants a noise source");
+}
+
+Tensor predict(const char* who, const Denoiser& x0, const Tensor& x, const Tensor& t) {
+  Tensor prediction = x0(x, t);
+  check(prediction.shape() == x.shape(), who, ": the prediction is ", prediction.shape(),
+        " for x of ", x.shape());
+  return prediction;
+}
+
+Tensor normal_like(const Tensor& x, NoiseSource& noise) {
+  return noise.normal(x.shape(), {.dtype = x.dtype(), .device = x.device()});
+}
+
+}  // namespace
+
+Tensor DDIMSolver::operator()(const Denoiser& x0, const Tensor& x, const Tensor& t,
+                              const Tensor& t_next) const {
+  const auto& s = required(scheduler, "DDIMSolver");
+  check_noise("DDIMSolver", eta, noise);
+  const SampleLevels now = levels_at(s, t), next = levels_at(s, t_next);
+  // The share of the new noise: eta^2 times the variance of x_next given x and x0.
+  const auto fresh = [&](size_t i) {
+    const double kept = now.alpha[i] / next.alpha[i] * next.sigma[i];
+    return eta * next.sigma[i] / now.sigma[i] *
+           std::sqrt(std::max(now.sigma[i] * now.sigma[i] - kept * kept, 0.0));
+  };
+  const auto old = [&](size_t i) {  // factor of x - alpha x0
+    const double f = fresh(i);
+    return std::sqrt(std::max(next.sigma[i] * next.sigma[i] - f * f, 0.0)) / now.sigma[i];
+  };
+  const Tensor moved =
+      combine(coefficient(x, old), x,
+              coefficient(x, [&](size_t i) { return next.alpha[i] - now.alpha[i] * old(i); }),
+              predict("DDIMSolver", x0, x, t));
+  return eta == 0 ? moved : gated_residual(moved, coefficient(x, fresh), normal_like(x, *noise));
+}
+
+DPMSolverPlusPlus::DPMSolverPlusPlus(Options options) : options_(options) {
+  (void)required(options.scheduler, "DPMSolverPlusPlus");
+  check_noise("DPMSolverPlusPlus", options.eta, options.noise);
+}
+
+Tensor DPMSolverPlusPlus::operator()(const Denoiser& x0, const Tensor& x, const Tensor& t,
+                                     const Tensor& t_next) {
+  const SampleLevels now = levels_at(*options_.scheduler, t);
+  const SampleLevels next = levels_at(*options_.scheduler, t_next);
+  const Tensor prediction = predict("DPMSolverPlusPlus", x0, x, t);
+  const auto h = [&](size_t i) { return next.lambda[i] - now.lambda[i]; };  // may be infinite
+  const double eta = options_.eta;
+  // x_next = e^(-eta h) sigma_next / sigma x + alpha_next (1 - e^(-h - eta h)) D, D the prediction
+  // extrapolated to the middle of the step.
+  Tensor middle = prediction;
+  if (expected_ == now.t) {
+    const Tensor ahead = coefficient(x, [&](size_t i) {
+      return std::isinf(h(i)) ? 0 : h(i) / (2 * (now.lambda[i] - last_.at.lambda[i]));
+    });
+    middle = gated_residual(prediction, ahead, prediction - last_.x0);
+  }
+  Tensor moved = combine(
+      coefficient(x,
+                  [&](size_t i) {
+                    return next.sigma[i] == 0
+                               ? 0
+                               : std::exp(-eta * h(i)) * next.sigma[i] / now.sigma[i];
+                  }),
+      x, coefficient(x, [&](size_t i) { return -next.alpha[i] * std::expm1(-(1 + eta) * h(i)); }),
+      middle);
+  if (eta > 0) {
+    const Tensor amount = coefficient(x, [&](size_t i) {
+      return next.sigma[i] == 0 ? 0 : next.sigma[i] * std::sqrt(-std::expm1(-2 * eta * h(i)));
+    });
+    moved = gated_residual(moved, amount, normal_like(x, *options_.noise));
+  }
+  last_ = {prediction, now};
+  expected_ = next.t;
+  return moved;
+}
+
+namespace {
+
+// Solves sum_k rho_k r_k^i = b_i, i = 0 ... size - 1, for at most 3 different r.
+std::vector<double> vandermonde_weights(const std::vector<double>& r,
+                                        const std::vector<double>& b) {
+  const size_t p = r.size();
+  std::array<std::array<double, 4>, 3> m{};
+  for (size_t i = 0; i < p; ++i) {
+    for (size_t k = 0; k < p; ++k) m[i][k] = std::pow(r[k], static_cast<double>(i));
+    m[i][3] = b[i];
+  }
+  for (size_t c = 0; c < p; ++c)
+    for (size_t i = 0; i < p; ++i) {
+      if (i == c) continue;
+      const double factor = m[i][c] / m[c][c];
+      for (size_t k = 0; k < 4; ++k) m[i][k] -= factor * m[c][k];
+    }
+  std::vector<double> rho(p);
+  for (size_t i = 0; i < p; ++i) rho[i] = m[i][3] / m[i][i];
+  return rho;
+}
+
+// The weights rho_k of differences of predictions at relative places r_k; eq. 5 and appendix B of
+// the paper, whose simpler 1/2 for a single difference has the same order.
+std::vector<double> unipc_weights(double h, const std::vector<double>& r) {
+  if (std::isinf(h)) return std::vector<double>(r.size(), 0.0);
+  if (r.size() <= 1) return std::vector<double>(r.size(), 0.5);
+  std::vector<double> b;
+  const double scale = std::expm1(-h);  // -h phi_1(-h), and B(h)
+  double phi = scale / -h - 1, factorial = 1;
+  for (size_t i = 0; i < r.size(); ++i) {
+    b.push_back(phi * factorial / scale);
+    factorial *= static_cast<double>(i + 2);
+    phi = phi / -h - 1 / factorial;
+  }
+  return vandermonde_weights(r, b);
+}
+
+// x at `to` from `start`, where `base` was predicted, and predictions elsewhere.
+Tensor unipc_update(const Tensor& start, const PastPrediction& base,
+                    const std::vector<PastPrediction>& others, const SampleLevels& to) {
+  std::vector<std::vector<double>> weights(others.size() + 1);  // of base, then of the others
+  for (size_t i = 0; i < to.t.size(); ++i) {
+    const double h = to.lambda[i] - base.at.lambda[i], gain = -to.alpha[i] * std::expm1(-h);
+    std::vector<double> r;
+    for (const PastPrediction& p : others) r.push_back((p.at.lambda[i] - base.at.lambda[i]) / h);
+    const std::vector<double> rho = unipc_weights(h, r);
+    double rest = gain;
+    for (size_t k = 0; k < others.size(); ++k) {
+      const double weight = std::isinf(h) ? 0 : gain * rho[k] / r[k];
+      weights[k + 1].push_back(weight);
+      rest -= weight;
+    }
+    weights[0].push_back(rest);
+  }
+  const auto weight = [&](size_t k) {
+    return coefficient(start, [&](size_t i) { return weights[k][i]; });
+  };
+  const Tensor kept = coefficient(start, [&](size_t i) { return to.sigma[i] / base.at.sigma[i]; });
+  Tensor x = combine(kept, start, weight(0), base.x0);
+  for (size_t k = 0; k < others.size(); ++k) x = gated_residual(x, weight(k + 1), others[k].x0);
+  return x;
+}
+
+}  // namespace
+
+UniPCSolver::UniPCSolver(Options options) : options_(options) {
+  (void)required(options.scheduler, "UniPCSolver");
+  check(options.order >= 1 && options.order <= 3, "UniPCSolver: order must be 1, 2 or 3, got ",
+        options.order);
+}
+
+Tensor UniPCSolver::operator()(const Denoiser& x0, const Tensor& x, const Tensor& t,
+                               const Tensor& t_next) {
+  const SampleLevels now = levels_at(*options_.scheduler, t);
+  const SampleLevels next = levels_at(*options_.scheduler, t_next);
+  if (expected_ != now.t) past_.clear();
+  const PastPrediction here{predict("UniPCSolver", x0, x, t), now};
+  corrected_ = past_.empty() ? x : [&] {
+    std::vector<PastPrediction> others(past_.begin() + 1, past_.end());
+    others.push_back(here);
+    return unipc_update(corrected_, past_[0], others, now);
+  }();
+  const std::vector<PastPrediction> others(
+      past_.begin(), past_.begin() + std::min<int64_t>(std::ssize(past_), options_.order - 1));
+  Tensor moved = unipc_update(corrected_, here, others, next);
+  past_.insert(past_.begin(), here);
+  past_.resize(std::min(past_.size(), static_cast<size_t>(options_.order)));
+  expected_ = next.t;
+  return moved;
+}
+
+}  // namespace brume::diffusion

@@ -1,0 +1,218 @@
+// Solvers on mixtures of Gaussians, whose score is known.
+
+#include <cmath>
+#include <string>
+
+#include <doctest/doctest.h>
+
+#include <brume/diffusion/guidance.h>
+#include <brume/diffusion/sample.h>
+#include <brume/diffusion/schedulers/edm.h>
+#include <brume/diffusion/schedulers/time_grid.h>
+#include <brume/diffusion/schedulers/vp.h>
+#include <brume/diffusion/solvers/edm_stochastic.h>
+#include <brume/diffusion/solvers/exponential.h>
+
+#include "tests/diffusion/mixture.h"
+#include "tests/error_of.h"
+
+using namespace brume;
+using namespace brume::diffusion;
+
+namespace {
+
+const TensorOptions kF64{.dtype = DType::f64};
+
+Mixture two() { return {from_vector(std::vector<double>{-1, 0.5, 1, 0}, {2, 2}), 0.4}; }
+
+// Times that are even in their logarithm.
+Tensor geometric(double from, double to, int64_t steps, TensorOptions options = kF64) {
+  const double ratio = std::log(to / from) / static_cast<double>(steps);
+  return exp(arange(0, steps + 1, ratio, options) + std::log(from));
+}
+
+// Where the ODE carries a few points.
+Tensor carried(const LinearGaussianNoiseScheduler& s, DenoisingType type, const Solver& solver,
+               double from, double to, int64_t steps) {
+  Generator rng(11);
+  NoiseSource noise(rng);
+  const Tensor x = s.init_latents({6, 2}, full({6}, from, kF64), noise, kF64);
+  return sample(denoiser(s, {.x0 = two().x0(s), .type = type}), x, s,
+                {.solver = solver, .time_steps = geometric(from, to, steps)});
+}
+
+double order_of(const LinearGaussianNoiseScheduler& s, DenoisingType type, const Solver& solver,
+                double from, double to) {
+  const Tensor exact =
+      carried(s, DenoisingType::x0, UniPCSolver({.scheduler = &s, .order = 3}), from, to, 4000);
+  const auto error = [&](int64_t steps) {
+    return vector_norm(carried(s, type, solver, from, to, steps) - exact).item();
+  };
+  return std::log2(error(80) / error(160));
+}
+
+// Samples of the mixture by a solver of the SDE, 10^5 of them.
+constexpr int64_t kCount = 100000;
+Tensor sampled(const LinearGaussianNoiseScheduler& s, DenoisingType type, const Solver& solver,
+               const Tensor& times, NoiseSource& noise) {
+  const Tensor tN = full({kCount}, times.to_vector<double>()[0]);
+  return sample(denoiser(s, {.x0 = two().x0(s), .type = type}),
+                s.init_latents({kCount, 2}, tN, noise), s, {.solver = solver, .time_steps = times});
+}
+
+// The largest distance between two distribution functions (Kolmogorov-Smirnov).
+double distance(const Tensor& a, const Tensor& b) {
+  const Tensor sorted_a = sort(a, 0).first, sorted_b = sort(b, 0).first;
+  const Tensor rank = (arange(0, a.numel()) + 1.0) / static_cast<double>(a.numel());
+  const Tensor other =
+      convert(searchsorted(sorted_b, sorted_a, true), DType::f32) / static_cast<double>(b.numel());
+  return max(abs(rank - other)).item();
+}
+
+void check_is_mixture(const std::string& solver, const Tensor& x) {
+  INFO(solver);
+  Generator rng(77);
+  const Tensor exact = two().draw(kCount, rng);
+  // Exact moments: means 0 and 0.25; covariance scale^2 I + that of the centres.
+  const Tensor centred = x - mean(x, 0, keep_axis);
+  const double se = 0.005;  // of a mean; 1.1 / sqrt(n) = 0.0034
+  CHECK(std::abs(mean(select(x, 1, 0)).item()) < 3 * se);
+  CHECK(std::abs(mean(select(x, 1, 1)).item() - 0.25) < 3 * se);
+  CHECK(mean(square(select(centred, 1, 0))).item() == doctest::Approx(1.16).epsilon(0.02));
+  CHECK(mean(square(select(centred, 1, 1))).item() == doctest::Approx(0.2225).epsilon(0.02));
+  CHECK(mean(select(centred, 1, 0) * select(centred, 1, 1)).item() ==
+        doctest::Approx(-0.25).epsilon(0.03));
+  // Two samples of one distribution are further apart than this once in 10^4 times.
+  const double limit = 2.23 * std::sqrt(2.0 / kCount);
+  for (double angle : {0.0, 0.7, 1.4, 2.1}) {
+    const auto along = [&](const Tensor& y) {
+      return select(y, 1, 0) * std::cos(angle) + select(y, 1, 1) * std::sin(angle);
+    };
+    CHECK(distance(along(x), along(exact)) < limit);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("solvers converge on a mixture with their published orders") {
+  const EDMNoiseScheduler edm;
+  const VPNoiseScheduler vp;
+  struct Process {
+    const LinearGaussianNoiseScheduler& s;
+    double from, to;
+  };
+  for (const Process& p : {Process{edm, 10, 0.1}, Process{vp, 0.9, 0.05}}) {
+    const auto order = [&](DenoisingType type, const Solver& solver) {
+      return order_of(p.s, type, solver, p.from, p.to);
+    };
+    CHECK(order(DenoisingType::ode, EulerSolver{}) == doctest::Approx(1).epsilon(0.1));
+    CHECK(order(DenoisingType::ode, HeunSolver{}) == doctest::Approx(2).epsilon(0.05));
+    CHECK(order(DenoisingType::x0, DDIMSolver{.scheduler = &p.s}) ==
+          doctest::Approx(1).epsilon(0.1));
+    CHECK(order(DenoisingType::x0, DPMSolverPlusPlus({.scheduler = &p.s})) ==
+          doctest::Approx(2).epsilon(0.1));
+    CHECK(order(DenoisingType::x0, UniPCSolver({.scheduler = &p.s, .order = 1})) ==
+          doctest::Approx(2).epsilon(0.1));
+    CHECK(order(DenoisingType::x0, UniPCSolver({.scheduler = &p.s, .order = 2})) ==
+          doctest::Approx(3).epsilon(0.1));
+  }
+}
+
+TEST_CASE("stochastic solvers draw from the mixture: moments and a two-sample test of 10^5") {
+  const EDMNoiseScheduler edm;
+  const VPNoiseScheduler vp;
+  Generator rng(5);
+  NoiseSource noise(rng);
+  ChurnOptions churn;
+  churn.noise = &noise;
+  churn.S_churn = 10;
+  churn.num_steps = 40;
+  check_is_mixture(
+      "stochastic Heun",
+      sampled(edm, DenoisingType::ode, EDMStochasticHeunSolver{churn}, edm.timesteps(40), noise));
+  // Evenly spaced times of VP are far apart in lambda at the end, which solvers of several steps
+  // do not take well.
+  const Tensor even = then_zero(geometric(1, 1e-3, 60, {}));
+  check_is_mixture(
+      "DPM-Solver++ SDE, VP",
+      sampled(vp, DenoisingType::x0,
+              DPMSolverPlusPlus({.scheduler = &vp, .eta = 1, .noise = &noise}), even, noise));
+  check_is_mixture("DPM-Solver++ SDE, EDM",
+                   sampled(edm, DenoisingType::x0,
+                           DPMSolverPlusPlus({.scheduler = &edm, .eta = 1, .noise = &noise}),
+                           edm.timesteps(60), noise));
+  check_is_mixture("DDIM", sampled(edm, DenoisingType::x0,
+                                   DDIMSolver{.scheduler = &edm, .eta = 1, .noise = &noise},
+                                   edm.timesteps(400), noise));
+}
+
+TEST_CASE("with eta = 0 and one step, exponential solvers are DDIM") {
+  const EDMNoiseScheduler s;
+  const auto once = [&](const Solver& solver) {
+    return carried(s, DenoisingType::x0, solver, 5, 1, 1).to_vector<double>();
+  };
+  const std::vector<double> ddim = once(DDIMSolver{.scheduler = &s});
+  const auto dpm = once(DPMSolverPlusPlus({.scheduler = &s}));
+  const auto unipc = once(UniPCSolver({.scheduler = &s}));
+  for (size_t i = 0; i < ddim.size(); ++i) {
+    CHECK(dpm[i] == doctest::Approx(ddim[i]).epsilon(1e-12));
+    CHECK(unipc[i] == doctest::Approx(ddim[i]).epsilon(1e-12));
+  }
+}
+
+TEST_CASE("a solver of several steps may be shared by runs, and times may differ over the batch") {
+  const EDMNoiseScheduler s;
+  const Denoiser d = denoiser(s, {.x0 = two().x0(s), .type = DenoisingType::x0});
+  const Solver solver = UniPCSolver({.scheduler = &s});
+  const Tensor start = full({1, 2}, 40);
+  const auto run = [&] { return sample(d, start, s, {.num_steps = 6, .solver = solver}); };
+  CHECK(run().to_vector<float>() == run().to_vector<float>());
+
+  // Two samples in one batch, each at times of its own, are the two alone.
+  UniPCSolver both({.scheduler = &s}), first({.scheduler = &s}), second({.scheduler = &s});
+  const auto at = [](double a, double b) { return from_vector(std::vector<double>{a, b}, {2}); };
+  const auto half = [](const Tensor& x, int64_t i) { return slice(x, 0, i, i + 1); };
+  Tensor x = full({2, 2}, 3, kF64), a = half(x, 0), b = half(x, 1);
+  const double ta[] = {8, 3, 1, 0}, tb[] = {5, 2, 0.5, 0.1};
+  for (int i = 0; i < 3; ++i) {
+    const Tensor t = at(ta[i], tb[i]), next = at(ta[i + 1], tb[i + 1]);
+    x = both(d, x, t, next);
+    a = first(d, a, half(t, 0), half(next, 0));
+    b = second(d, b, half(t, 1), half(next, 1));
+  }
+  CHECK(half(x, 0).to_vector<double>() == a.to_vector<double>());
+  CHECK(half(x, 1).to_vector<double>() == b.to_vector<double>());
+}
+
+TEST_CASE("guidance goes from the unwanted prediction to the wanted one and on") {
+  const AnyModel model = [](const Tensor& x, const Tensor&, const Condition& c) {
+    return c.empty() ? x * 1.0 : x * 0.0 + c.tensor();
+  };
+  const Tensor x = full({2, 1}, 3), t = from_vector(std::vector<float>{1, 10}, {2});
+  const Condition c(full({2, 1}, 5));
+  const auto values = [&](GuidanceOptions options) {
+    return classifier_free_guidance(model, c, options)(x, t).to_vector<float>();
+  };
+  using Floats = std::vector<float>;
+  CHECK(values({.scale = 1}) == Floats{5, 5});
+  CHECK(values({.scale = 0}) == Floats{3, 3});
+  CHECK(values({.scale = 3}) == Floats{9, 9});
+  CHECK(values({.scale = 3, .t_min = 5}) == Floats{5, 9});
+  CHECK(values({.scale = 3, .t_max = 0.5}) == Floats{5, 5});
+  const AnyModel worse = [](const Tensor& y, const Tensor&, const Condition&) { return y; };
+  CHECK(autoguidance(model, worse, c, {.scale = 2})(x, t).to_vector<float>() == Floats{7, 7});
+}
+
+TEST_CASE("what exponential solvers lack, they say") {
+  const EDMNoiseScheduler s;
+  const auto fails = [&](const Solver& solver) {
+    return error_of([&] { (void)carried(s, DenoisingType::x0, solver, 5, 1, 2); });
+  };
+  CHECK(fails(DDIMSolver{}) == "DDIMSolver: wants a scheduler");
+  CHECK(fails(DDIMSolver{.scheduler = &s, .eta = 1}) == "DDIMSolver: eta = 1 wants a noise source");
+  CHECK(error_of([] { DPMSolverPlusPlus({}); }) == "DPMSolverPlusPlus: wants a scheduler");
+  CHECK(error_of([&] { UniPCSolver({.scheduler = &s, .order = 4}); }) ==
+        "UniPCSolver: order must be 1, 2 or 3, got 4");
+  CHECK(error_of([&] { (void)guided({}, {}, {.t_min = 2, .t_max = 1}); }) ==
+        "guided: wants t_min <= t_max, got 2 and 1");
+}

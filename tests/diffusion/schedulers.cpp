@@ -1,0 +1,171 @@
+#include <cmath>
+#include <memory>
+
+#include <doctest/doctest.h>
+
+#include <brume/autograd/ops/pointwise.h>
+#include <brume/autograd/ops/random.h>
+#include <brume/autograd/ops/reduce.h>
+#include <brume/autograd/ops/shape.h>
+#include <brume/diffusion/iddpm_levels.h>
+#include <brume/diffusion/schedulers/edm_log_uniform.h>
+#include <brume/diffusion/schedulers/iddpm.h>
+#include <brume/diffusion/schedulers/student_t_edm.h>
+#include <brume/diffusion/schedulers/time_grid.h>
+#include <brume/diffusion/schedulers/ve.h>
+#include <brume/diffusion/schedulers/vp.h>
+
+#include "tests/error_of.h"
+
+using namespace brume;
+using namespace brume::diffusion;
+
+namespace {
+
+std::vector<std::shared_ptr<LinearGaussianNoiseScheduler>> all_schedulers() {
+  return {std::make_shared<EDMNoiseScheduler>(),   std::make_shared<EDMLogUniformNoiseScheduler>(),
+          std::make_shared<VENoiseScheduler>(),    std::make_shared<VPNoiseScheduler>(),
+          std::make_shared<IDDPMNoiseScheduler>(), std::make_shared<StudentTEDMNoiseScheduler>()};
+}
+
+double largest_difference(const Tensor& a, const Tensor& b) { return max(abs(a - b)).item(); }
+
+// What a program adds for a process of its own: alpha = cos, sigma = sin.
+class CosineScheduler : public LinearGaussianNoiseScheduler {
+ public:
+  Tensor sigma(const Tensor& t) const override { return sin(t); }
+  Tensor sigma_inv(const Tensor& sigma) const override { return asin(sigma); }
+  Tensor sigma_dot(const Tensor& t) const override { return cos(t); }
+  Tensor alpha(const Tensor& t) const override { return cos(t); }
+  Tensor alpha_dot(const Tensor& t) const override { return -sin(t); }
+  Tensor sample_time(int64_t n, Generator& rng, TensorOptions options) const override {
+    return uniform({n}, rng, options) * 1.5;
+  }
+  Tensor loss_weight(const Tensor& t) const override { return 1.0 / square(sin(t)); }
+  Tensor timesteps(int64_t n, TensorOptions options) const override {
+    return then_zero(1.5 - even_grid("CosineScheduler", n, options) * 1.49);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("predictions convert into each other and back, under every scheduler") {
+  Generator rng(1);
+  const TensorOptions f64{.dtype = DType::f64};
+  const Tensor x0 = normal({4, 3, 5}, rng, f64), epsilon = normal({4, 3, 5}, rng, f64);
+  const Tensor t = uniform({4}, rng, f64) * 0.8 + 0.1, tb = per_sample(t, x0);
+  for (const auto& s : all_schedulers()) {
+    const Tensor x = s->alpha(tb) * x0 + s->sigma(tb) * epsilon;
+    const Tensor score = -epsilon / s->sigma(tb);
+    const Tensor v = s->alpha(tb) * epsilon - s->sigma(tb) * x0;
+    for (const Tensor& back :
+         {s->score_to_x0(score, x, t), s->epsilon_to_x0(epsilon, x, t), s->v_to_x0(v, x, t)})
+      CHECK(largest_difference(back, x0) < 1e-10);
+    for (const Tensor& back :
+         {s->x0_to_score(x0, x, t), s->epsilon_to_score(epsilon, t), s->v_to_score(v, x, t)})
+      CHECK(largest_difference(back, score) < 1e-8);
+    for (const Tensor& back :
+         {s->x0_to_epsilon(x0, x, t), s->score_to_epsilon(score, t), s->v_to_epsilon(v, x, t)})
+      CHECK(largest_difference(back, epsilon) < 1e-10);
+    for (const Tensor& back :
+         {s->x0_to_v(x0, x, t), s->score_to_v(score, x, t), s->epsilon_to_v(epsilon, x, t)})
+      CHECK(largest_difference(back, v) < 1e-9);
+  }
+}
+
+TEST_CASE("a denoiser is the same whatever its predictor predicts") {
+  Generator rng(2);
+  const TensorOptions f64{.dtype = DType::f64};
+  const Tensor x0 = normal({3, 2}, rng, f64), x = normal({3, 2}, rng, f64);
+  const Tensor t = uniform({3}, rng, f64) * 0.8 + 0.1;
+  for (const auto& s : all_schedulers())
+    for (DenoisingType type : {DenoisingType::ode, DenoisingType::sde, DenoisingType::x0}) {
+      const auto constant = [](Tensor y) {
+        return [y](const Tensor&, const Tensor&) { return y; };
+      };
+      const Tensor expected = denoiser(*s, {.x0 = constant(x0), .type = type})(x, t);
+      const auto agrees = [&](DenoiserOptions options) {
+        options.type = type;
+        return largest_difference(denoiser(*s, std::move(options))(x, t), expected) < 1e-8;
+      };
+      CHECK(agrees({.score = constant(s->x0_to_score(x0, x, t))}));
+      CHECK(agrees({.epsilon = constant(s->x0_to_epsilon(x0, x, t))}));
+      CHECK(agrees({.v = constant(s->x0_to_v(x0, x, t))}));
+      if (type == DenoisingType::x0) continue;
+      const Tensor score = s->x0_to_score(x0, x, t);
+      const double share = type == DenoisingType::ode ? 0.5 : 1;
+      CHECK(largest_difference(s->drift(x, t) - share * s->diffusion(x, t) * score, expected) <
+            1e-8);
+    }
+}
+
+TEST_CASE("every schedule decreases to zero, and a noise level leads back to its time") {
+  for (const auto& s : all_schedulers()) {
+    const std::vector<double> times = s->timesteps(18).to_vector<double>();
+    REQUIRE(times.size() == 19);
+    for (size_t i = 1; i < times.size(); ++i) CHECK(times[i] < times[i - 1]);
+    CHECK(times.back() == 0);
+    const Tensor t = from_vector(std::vector<double>{0.3, 0.5, 0.8}, {3});
+    CHECK(largest_difference(s->sigma_inv(s->sigma(t)), t) < 1e-6);
+    CHECK(error_of([&] { (void)s->timesteps(1); }).ends_with("wants at least 2 steps, got 1"));
+  }
+}
+
+TEST_CASE("a scheduler of one's own is one small class") {
+  const CosineScheduler scheduler;
+  Generator rng(3);
+  const Tensor x0 = normal({2, 4}, rng), t = full({2}, 0.5);
+  Generator same(9), again(9);
+  const Tensor x = scheduler.add_noise(x0, t, same);
+  const Tensor expected = x0 * std::cos(0.5) + normal({2, 4}, again) * std::sin(0.5);
+  CHECK(largest_difference(x, expected) < 1e-6);
+  CHECK(scheduler.diffusion(x, t).shape() == Shape{2, 1});
+}
+
+TEST_CASE("the levels of iDDPM are the reference's, to the bit") {
+  const std::vector<float> u = iddpm_levels("test", 1000, 0.001, 0.008);
+  CHECK(u[0] == 20291.174f);
+  CHECK(u[999] == 0.0064316113f);
+  CHECK(u[1000] == 0);
+  const std::vector<float> times = IDDPMNoiseScheduler().timesteps(10).to_vector<float>();
+  CHECK(times[0] == 80.20371f);
+  CHECK(times[4] == doctest::Approx(1.191596));
+  CHECK(times[9] == u[999]);
+}
+
+TEST_CASE("Student-t noise has heavy tails and one scale per sample") {
+  const StudentTEDMNoiseScheduler scheduler({.nu = 5});
+  constexpr int64_t kCount = 40000;
+  Generator rng(4);
+  NoiseSource noise(rng);
+  const Tensor n = scheduler.init_latents({kCount, 2}, ones({kCount}), noise);
+  CHECK(mean(square(n)).item() == doctest::Approx(5.0 / 3).epsilon(0.05));
+  // E[a^2 b^2] of independent numbers would be the variance squared, 2.8; here it is 8.3.
+  const Tensor both = square(select(n, 1, 0)) * square(select(n, 1, 1));
+  CHECK(mean(both).item() > 5);
+}
+
+TEST_CASE("Student-t noise of a sample does not depend on its batch") {
+  const StudentTEDMNoiseScheduler scheduler;
+  const std::vector<uint64_t> seeds = {5, 6, 7};
+  NoiseSource all(seeds), one(std::vector<uint64_t>{6});
+  const Tensor together = scheduler.init_latents({3, 4}, ones({3}), all);
+  const Tensor alone = scheduler.init_latents({1, 4}, ones({1}), one);
+  CHECK(select(together, 0, 1).to_vector<float>() == select(alone, 0, 0).to_vector<float>());
+}
+
+TEST_CASE("schedulers say which range they want") {
+  CHECK(error_of([] { VENoiseScheduler({.sigma_min = 2, .sigma_max = 1}); }) ==
+        "VENoiseScheduler: wants 0 < sigma_min < sigma_max, got 2 and 1");
+  CHECK(error_of([] { IDDPMNoiseScheduler({.sigma_min = 0.0001, .sigma_max = 0.0002}); }) ==
+        "IDDPMNoiseScheduler: none of the 1000 levels is between 1e-04 and 2e-04");
+  CHECK(
+      error_of([] { IDDPMNoiseScheduler({.M = 1}); }).starts_with("IDDPMNoiseScheduler: wants M"));
+  CHECK(error_of([] { StudentTEDMNoiseScheduler({.nu = 2}); }) ==
+        "StudentTEDMNoiseScheduler: nu must be > 2, got 2");
+  CHECK(error_of([] {
+          const VENoiseScheduler s;
+          const Predictor wrong = [](const Tensor& x, const Tensor&) { return select(x, 0, 0); };
+          (void)denoiser(s, {.x0 = wrong})(ones({2, 3}), ones({2}));
+        }) == "denoiser: the predictor returned [3] for x of [2, 3]");
+}
