@@ -5,8 +5,13 @@
 namespace brume::diffusion {
 namespace {
 
-Tensor class_labels(const Condition& c) {
-  return c.empty() || c.is_tensor() ? c.tensor() : c.find("class_labels");
+using Known = std::initializer_list<std::string_view>;
+
+Tensor class_labels(const Condition& c, const char* who,
+                    Known known = {"class_labels", "augment_labels"}) {
+  if (c.is_tensor()) return c.tensor();
+  c.check_names(known, who);
+  return c.find("class_labels");
 }
 Tensor named(const Condition& c, const char* name) {
   return c.is_tensor() ? Tensor() : c.find(name);
@@ -24,20 +29,26 @@ void register_backbone() {
 
 Tensor call_backbone(const nn::SongUNet& net, const Tensor& x, const Tensor& t,
                      const Condition& c) {
-  return net(x, t, class_labels(c), named(c, "augment_labels"));
+  return net(x, t, class_labels(c, "SongUNet"), named(c, "augment_labels"));
 }
 Tensor call_backbone(const nn::DhariwalUNet& net, const Tensor& x, const Tensor& t,
                      const Condition& c) {
-  return net(x, t, class_labels(c), named(c, "augment_labels"));
+  return net(x, t, class_labels(c, "DhariwalUNet"), named(c, "augment_labels"));
 }
 Tensor call_backbone(const nn::SongUNetPosEmbd& net, const Tensor& x, const Tensor& t,
                      const Condition& c) {
-  return net(x, t, class_labels(c), {}, named(c, "augment_labels"));
+  return net(x, t,
+             class_labels(c, "SongUNetPosEmbd", {"class_labels", "augment_labels", "global_index"}),
+             {.global_index = named(c, "global_index")}, named(c, "augment_labels"));
 }
 Tensor call_backbone(const nn::SongUNetPosLtEmbd& net, const Tensor& x, const Tensor& t,
                      const Condition& c) {
-  return net(x, t, class_labels(c), {.lead_time_label = named(c, "lead_time_label")},
-             named(c, "augment_labels"));
+  return net(
+      x, t,
+      class_labels(c, "SongUNetPosLtEmbd",
+                   {"class_labels", "augment_labels", "global_index", "lead_time_label"}),
+      {.global_index = named(c, "global_index"), .lead_time_label = named(c, "lead_time_label")},
+      named(c, "augment_labels"));
 }
 
 void register_backbones() {

@@ -14,7 +14,8 @@ Tensor call_backbone(const nn::SongUNet& net, const Tensor& x, const Tensor& t,
                      const Condition& condition);
 Tensor call_backbone(const nn::DhariwalUNet& net, const Tensor& x, const Tensor& t,
                      const Condition& condition);
-/// Likewise.
+/// Also "global_index", the place of patches: i64 [P, 2, h, w], row and column, where P divides the
+/// batch and sample b * P + p gets patch p.
 Tensor call_backbone(const nn::SongUNetPosEmbd& net, const Tensor& x, const Tensor& t,
                      const Condition& condition);
 /// Also "lead_time_label" [B].

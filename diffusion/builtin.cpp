@@ -2,6 +2,7 @@
 
 #include <brume/diffusion/adapters.h>
 #include <brume/diffusion/backbones.h>
+#include <brume/diffusion/legacy/preconditioners.h>
 #include <brume/diffusion/preconditioners.h>
 
 namespace brume::diffusion {
@@ -12,6 +13,16 @@ void register_builtin() {
     register_model<SongUNetAdapter>("SongUNetAdapter");
     register_model<ConcatConditionWrapper>("ConcatConditionWrapper");
     register_model<EDMPreconditioner>("EDMPreconditioner");
+    register_model<VPPreconditioner>("VPPreconditioner");
+    register_model<VEPreconditioner>("VEPreconditioner");
+    register_model<IDDPMPreconditioner>("IDDPMPreconditioner");
+    register_model<VPPrecond>("VPPrecond");
+    register_model<VEPrecond>("VEPrecond");
+    register_model<iDDPMPrecond>("iDDPMPrecond");
+    register_model<EDMPrecond>("EDMPrecond");
+    register_model<EDMPrecondSuperResolution>("EDMPrecondSuperResolution");
+    register_model<EDMPrecondSR>("EDMPrecondSR");
+    register_model<VEPrecond_dfsr>("VEPrecond_dfsr");
     return true;
   }();
   (void)once;

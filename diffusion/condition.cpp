@@ -1,5 +1,7 @@
 #include <brume/diffusion/condition.h>
 
+#include <algorithm>
+
 namespace brume::diffusion {
 
 Condition::Condition(std::vector<std::pair<std::string, Tensor>> entries)
@@ -33,6 +35,36 @@ Tensor Condition::find(std::string_view name) const {
   for (const auto& [key, value] : entries_)
     if (key == name) return value;
   return {};
+}
+
+Condition Condition::with(std::string name, Tensor x) const {
+  if (!x.defined()) return *this;
+  check(!is_tensor(), "Condition: a tensor without a name cannot stand beside '", name, "'");
+  Condition out = without(name);
+  out.entries_.emplace_back(std::move(name), std::move(x));
+  return out;
+}
+
+Condition Condition::without(std::string_view name) const {
+  Condition out = *this;
+  std::erase_if(out.entries_, [&](const auto& entry) { return entry.first == name; });
+  return out;
+}
+
+Condition Condition::named(std::string name) const {
+  Condition out = *this;
+  if (is_tensor()) out.entries_[0].first = std::move(name);
+  return out;
+}
+
+void Condition::check_names(std::initializer_list<std::string_view> known,
+                            std::string_view who) const {
+  for (const auto& [key, value] : entries_) {
+    if (std::find(known.begin(), known.end(), key) != known.end()) continue;
+    std::string names;
+    for (std::string_view name : known) names += cat(names.empty() ? "" : ", ", "'", name, "'");
+    throw ShapeError(cat(who, ": takes no condition '", key, "'; it takes ", names));
+  }
 }
 
 void Condition::check_batch(int64_t batch, const char* who) const {

@@ -32,9 +32,17 @@ class Condition {
   /// Undefined if there is none of that name.
   Tensor find(std::string_view name) const;
   const std::vector<std::pair<std::string, Tensor>>& entries() const { return entries_; }
+  /// Named tensors with one more, or one exchanged; itself if x is undefined.
+  /// @throws ShapeError if this is a tensor without a name
+  Condition with(std::string name, Tensor x) const;
+  Condition without(std::string_view name) const;
+  /// A tensor without a name gets this one.
+  Condition named(std::string name) const;
 
   /// @throws ShapeError naming `who` and the entry if one has another batch size
   void check_batch(int64_t batch, const char* who) const;
+  /// @throws ShapeError naming `who` and an entry that has none of these names
+  void check_names(std::initializer_list<std::string_view> known, std::string_view who) const;
 
  private:
   std::vector<std::pair<std::string, Tensor>> entries_;

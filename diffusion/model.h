@@ -50,6 +50,9 @@ class AnyModel {
   /// A module of a class that is known by name only: how to call it stands in register_model.
   /// @throws Error if its class is no model
   AnyModel(nn::Ref<nn::Module> module);
+  /// A module that is called in a way of its own; `call` need not keep it alive.
+  AnyModel(nn::Ref<nn::Module> module, ModelCall call)
+      : module_(std::move(module)), call_(std::move(call)) {}
 
   explicit operator bool() const { return static_cast<bool>(call_); }
   Tensor operator()(const Tensor& x, const Tensor& t, const Condition& condition = {}) const;

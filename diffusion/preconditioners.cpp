@@ -1,9 +1,20 @@
 #include <brume/diffusion/preconditioners.h>
 
 #include <brume/autograd/ops/pointwise.h>
+#include <brume/autograd/ops/reduce.h>
 #include <brume/autograd/ops/shape.h>
+#include <brume/diffusion/iddpm_levels.h>
 
 namespace brume::diffusion {
+
+namespace {
+
+// An index has no gradient, so it may be converted without one.
+Tensor convert_label(const Tensor& label, DType dtype) {
+  return is_floating(label.dtype()) ? label : convert(label, dtype);
+}
+
+}  // namespace
 
 BaseAffinePreconditioner::BaseAffinePreconditioner(AnyModel model) : model_(std::move(model)) {
   if (model_.module()) child("model", model_.module());
@@ -15,11 +26,27 @@ Tensor BaseAffinePreconditioner::operator()(const Tensor& x, const Tensor& t,
         "preconditioner: wants t of shape [B], got ", t.shape(), " for x of ", x.shape());
   condition.check_batch(x.size(0), "preconditioner");
   validate_input(x);
-  const AffineCoefficients c = compute_coefficients(per_sample(sigma(t), x));
-  const Tensor f = model_(x * c.c_in, reshape(c.c_noise, {x.size(0)}), condition);
+  return denoise(x, per_sample(sigma(t), x), condition);
+}
+
+Tensor BaseAffinePreconditioner::denoise(const Tensor& x, const Tensor& sigma,
+                                         const Condition& condition, const Tensor& beside) const {
+  const AffineCoefficients c = compute_coefficients(sigma);
+  const Tensor scaled = x * c.c_in;
+  const Tensor f = model_(beside.defined() ? cat({scaled, beside}, 1) : scaled,
+                          reshape(convert_label(c.c_noise, x.dtype()), {-1}), condition);
   check(f.shape() == x.shape(), "preconditioner: the model returned ", f.shape(), " for x of ",
         x.shape());
   return combine(c.c_skip, x, c.c_out, f);
+}
+
+AffineCoefficients edm_coefficients(const Tensor& sigma, const Tensor& sigma_data) {
+  const Tensor data = convert(sigma_data, sigma.dtype());
+  const Tensor total = square(sigma) + square(data);  // variance of the noisy data
+  return {.c_in = rsqrt(total),
+          .c_noise = log(sigma) / 4.0,
+          .c_out = sigma * data * rsqrt(total),
+          .c_skip = square(data) / total};
 }
 
 EDMPreconditioner::EDMPreconditioner(AnyModel model, const Config& config)
@@ -42,17 +69,81 @@ void EDMPreconditioner::validate_input(const Tensor& x) const {
 }
 
 AffineCoefficients EDMPreconditioner::compute_coefficients(const Tensor& sigma) const {
-  Tensor data = convert(sigma_data_, sigma.dtype());
-  if (data.rank() == 1) {
-    Shape shape = Shape::filled(sigma.rank(), 1);
-    shape[1] = data.size(0);
-    data = reshape(data, shape);
+  if (sigma_data_.rank() == 0) return edm_coefficients(sigma, sigma_data_);
+  Shape shape = Shape::filled(sigma.rank(), 1);
+  shape[1] = sigma_data_.size(0);
+  return edm_coefficients(sigma, reshape(sigma_data_, shape));
+}
+
+VPPreconditioner::VPPreconditioner(AnyModel model, const Config& config)
+    : BaseAffinePreconditioner(std::move(model)) {
+  check(config.beta_d > 0 && config.beta_min > 0 && config.M >= 1,
+        "VPPreconditioner: wants beta_d > 0, beta_min > 0 and M >= 1, got ", config.beta_d, ", ",
+        config.beta_min, " and ", config.M);
+  beta_d_ = buffer("beta_d", scalar(config.beta_d));
+  beta_min_ = buffer("beta_min", scalar(config.beta_min));
+  M_ = buffer("M", scalar(static_cast<double>(config.M), {.dtype = DType::i64}));
+  if (model_.module()) {
+    Config own = config;
+    own.model = model_.module();
+    made_from<VPPreconditioner>(std::move(own));
   }
-  const Tensor total = square(sigma) + square(data);  // variance of the noisy data
-  return {.c_in = rsqrt(total),
-          .c_noise = log(sigma) / 4.0,
-          .c_out = sigma * data * rsqrt(total),
-          .c_skip = square(data) / total};
+}
+
+Tensor VPPreconditioner::sigma(const Tensor& t) const {
+  const Tensor d = convert(beta_d_, t.dtype()), b = convert(beta_min_, t.dtype());
+  return sqrt(expm1(square(t) * (d * 0.5) + t * b));
+}
+
+Tensor VPPreconditioner::sigma_inv(const Tensor& sigma) const {
+  const Tensor d = convert(beta_d_, sigma.dtype()), b = convert(beta_min_, sigma.dtype());
+  return (sqrt(square(b) + 2.0 * d * log1p(square(sigma))) - b) / d;
+}
+
+AffineCoefficients VPPreconditioner::compute_coefficients(const Tensor& sigma) const {
+  return {.c_in = rsqrt(square(sigma) + 1.0),
+          .c_noise = sigma_inv(sigma) * (convert(M_, sigma.dtype()) - 1.0),
+          .c_out = -sigma,
+          .c_skip = ones_like(sigma)};
+}
+
+VEPreconditioner::VEPreconditioner(AnyModel model) : BaseAffinePreconditioner(std::move(model)) {
+  if (model_.module()) made_from<VEPreconditioner>({.model = model_.module()});
+}
+
+AffineCoefficients VEPreconditioner::compute_coefficients(const Tensor& sigma) const {
+  return {.c_in = ones_like(sigma),
+          .c_noise = log(sigma * 0.5),
+          .c_out = sigma,
+          .c_skip = ones_like(sigma)};
+}
+
+IDDPMPreconditioner::IDDPMPreconditioner(AnyModel model, const Config& config)
+    : BaseAffinePreconditioner(std::move(model)) {
+  const std::vector<float> u =
+      iddpm_levels("IDDPMPreconditioner", config.M, config.C_1, config.C_2);
+  buffer("C_1", scalar(config.C_1));
+  buffer("C_2", scalar(config.C_2));
+  buffer("M", scalar(static_cast<double>(config.M), {.dtype = DType::i64}));
+  u_ = buffer("u", from_vector(u, {config.M + 1}));
+  if (model_.module()) {
+    Config own = config;
+    own.model = model_.module();
+    made_from<IDDPMPreconditioner>(std::move(own));
+  }
+}
+
+Tensor IDDPMPreconditioner::nearest_level(const Tensor& sigma) const {
+  const Tensor distance = abs(reshape(sigma, {-1, 1}) - convert(u_, sigma.dtype()));
+  return reshape(argmin(distance, 1), sigma.shape());
+}
+
+AffineCoefficients IDDPMPreconditioner::compute_coefficients(const Tensor& sigma) const {
+  const auto last = static_cast<double>(u_.size(0) - 2);  // M - 1
+  return {.c_in = rsqrt(square(sigma) + 1.0),
+          .c_noise = last - nearest_level(sigma),
+          .c_out = -sigma,
+          .c_skip = ones_like(sigma)};
 }
 
 }  // namespace brume::diffusion

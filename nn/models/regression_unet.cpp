@@ -38,15 +38,26 @@ Names names_of(UNetType) {
   return kNames;
 }
 
+Ref<Module> make_unet(AnyUNetConfig config, const OneOrMany<int64_t>& img_resolution,
+                      int64_t in_channels, int64_t out_channels) {
+  return std::visit(
+      [&](auto& c) -> Ref<Module> {
+        c.img_resolution = img_resolution;
+        c.in_channels = in_channels;
+        c.out_channels = out_channels;
+        return make<typename NetOf<std::remove_cvref_t<decltype(c)>>::type>(std::move(c));
+      },
+      config);
+}
+
 RegressionUNet::RegressionUNet(const OneOrMany<int64_t>& img_resolution, int64_t in_channels,
                                int64_t out_channels, const AnyUNetConfig& model) {
+  const Ref<Module> made =
+      child("model", make_unet(model, img_resolution, in_channels, out_channels));
   std::visit(
-      [&](auto config) {
-        using Net = typename NetOf<decltype(config)>::type;
-        config.img_resolution = img_resolution;
-        config.in_channels = in_channels;
-        config.out_channels = out_channels;
-        const Ref<Net> net = child<Net>("model", std::move(config));
+      [&](const auto& config) {
+        using Net = typename NetOf<std::remove_cvref_t<decltype(config)>>::type;
+        const Ref<Net> net = made.as<Net>();
         call_ = [net](const Tensor& x, const Tensor& noise, const GridPlace& place) {
           if constexpr (std::is_base_of_v<SongUNetPosEmbd, Net>) {
             return Tensor(net(x, noise, Tensor(), place));

@@ -18,6 +18,10 @@ Names names_of(UNetType);
 using AnyUNetConfig = std::variant<SongUNetPosEmbdConfig, SongUNetPosLtEmbdConfig, SongUNetConfig,
                                    DhariwalUNetConfig>;
 
+/// The network of that config with these sizes.
+Ref<Module> make_unet(AnyUNetConfig config, const OneOrMany<int64_t>& img_resolution,
+                      int64_t in_channels, int64_t out_channels);
+
 namespace detail {
 /// The fields model_type and, beside it, the options of that model.
 template <class V>

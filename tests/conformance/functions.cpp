@@ -18,6 +18,7 @@ const Functions& functions() {
     add_norms(t);
     add_losses(t);
     add_diffusion(t);
+    add_legacy(t);
     return t;
   }();
   return table;

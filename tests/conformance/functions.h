@@ -22,6 +22,7 @@ void add_products(Functions& table);
 void add_norms(Functions& table);
 void add_losses(Functions& table);
 void add_diffusion(Functions& table);
+void add_legacy(Functions& table);
 
 /// All of them.
 const Functions& functions();

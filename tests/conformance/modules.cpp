@@ -51,7 +51,9 @@ Value model(const Object& self, Arguments& a) {
 }
 
 Value preconditioner_coefficients(const Object& self, Arguments& a) {
-  const auto c = of<diffusion::BaseAffinePreconditioner>(self).compute_coefficients(a.tensor("t"));
+  const Tensor sigma =
+      a.tensor(a.has("sigma") ? "sigma" : "t");  // the reference names it both ways
+  const auto c = of<diffusion::BaseAffinePreconditioner>(self).compute_coefficients(sigma);
   return Tensors{c.c_in, c.c_noise, c.c_out, c.c_skip};
 }
 Value preconditioner_sigma(const Object& self, Arguments& a) {
@@ -81,8 +83,19 @@ const std::map<std::string, Methods, std::less<>>& calls() {
       {"FullyConnected", {{"", of_x<nn::FullyConnected>}}},
       {"ConcatConditionWrapper", {{"", model}}},
       {"EDMPreconditioner", kPreconditioner},
+      {"VPPreconditioner", kPreconditioner},
+      {"VEPreconditioner", kPreconditioner},
+      {"IDDPMPreconditioner", kPreconditioner},
       {"toy.SongUNetAdapter", {{"", model}}},
+      {"VPPrecond", kLegacyNetwork},
+      {"VEPrecond", kLegacyNetwork},
+      {"iDDPMPrecond", kLegacyNetwork},
+      {"EDMPrecond", kLegacyNetwork},
+      {"EDMPrecondSuperResolution", kLegacyNetwork},
+      {"EDMPrecondSR", kLegacyNetwork},
+      {"VEPrecond_dfsr", kLegacyNetwork},
       {"toy.ConvNet", {{"", model}}},
+      {"toy.LegacyNet", {{"", model}}},
       {"toy.Mlp2", {{"", model}}},
       {"toy.AnalyticX0", {{"", model}}},
       {"toy.PnConvModel", {{"", model}}},

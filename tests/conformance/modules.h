@@ -11,6 +11,9 @@
 
 namespace brume::conformance {
 
+/// How the older preconditioners are called.
+extern const Methods kLegacyNetwork;
+
 bool is_module(const std::string& class_name);
 
 /// A new module from its constructor's arguments.

@@ -5,6 +5,7 @@
 #include <brume/autograd/ops/conv.h>
 #include <brume/autograd/ops/matmul.h>
 #include <brume/autograd/ops/pointwise.h>
+#include <brume/autograd/ops/reduce.h>
 #include <brume/autograd/ops/shape.h>
 #include <brume/diffusion/adapters.h>
 #include <brume/diffusion/builtin.h>
@@ -72,6 +73,29 @@ struct Mlp2 : nn::Module {
     return linear(tanh(linear(joined, l1->weight, l1->bias)), l2->weight, l2->bias);
   }
   nn::Ref<Layer> l1, l2;
+};
+
+struct LegacyNetConfig {
+  int64_t channels = 0, label_dim = 0;
+  template <class V>
+  void fields(V& v) {
+    v("channels", channels, nn::required);
+    v("label_dim", label_dim);
+  }
+};
+struct LegacyNet : nn::Module {
+  using Config = LegacyNetConfig;
+  explicit LegacyNet(const Config& c)
+      : w(param("w", {c.channels}, kZero)), b(param("b", {c.channels}, kZero)) {
+    if (c.label_dim > 0) l = param("l", {c.label_dim}, kZero);
+  }
+  Tensor operator()(const Tensor& x, const Tensor& sigma, const Condition& condition) const {
+    const Tensor level = reshape(sigma, {-1, 1, 1, 1}), labels = condition.find("class_labels");
+    const Tensor y = reshape(w, {1, -1, 1, 1}) * x / sqrt(1.0 + square(level)) +
+                     reshape(b, {1, -1, 1, 1}) * cos(level);
+    return labels.defined() ? y + reshape(sum(labels * l, 1), {-1, 1, 1, 1}) : y;
+  }
+  Tensor w, b, l;
 };
 
 struct AnalyticX0Config {
@@ -167,6 +191,7 @@ void register_modules() {
     diffusion::register_model<diffusion::SongUNetAdapter>("toy.SongUNetAdapter");
     diffusion::register_model<ConvNet>("toy.ConvNet");
     diffusion::register_model<Mlp2>("toy.Mlp2");
+    diffusion::register_model<LegacyNet>("toy.LegacyNet");
     diffusion::register_model<AnalyticX0>("toy.AnalyticX0");
     diffusion::register_model<PnConvModel>("toy.PnConvModel");
     diffusion::register_model<PnLinearModel>("toy.PnLinearModel");

@@ -1,0 +1,177 @@
+#include <brume/diffusion/legacy/preconditioners.h>
+
+#include <numbers>
+
+#include <brume/autograd/ops/index.h>
+#include <brume/autograd/ops/pointwise.h>
+#include <brume/autograd/ops/shape.h>
+
+namespace brume::diffusion {
+namespace {
+
+// The network with its labels filled in, in half precision where that is asked for.
+AnyModel network(const nn::AnyUNetConfig& config, const nn::OneOrMany<int64_t>& img_resolution,
+                 int64_t in_channels, int64_t out_channels, bool use_fp16) {
+  const AnyModel unet(nn::make_unet(config, img_resolution, in_channels, out_channels));
+  const int64_t label_dim = std::visit([](const auto& c) { return c.label_dim; }, config);
+  return {unet.module(), [=](const Tensor& x, const Tensor& sigma, const Condition& condition) {
+            Condition c = condition;
+            if (label_dim == 0) {
+              c = c.without("class_labels");
+            } else if (!c.find("class_labels").defined()) {
+              c = c.with("class_labels", zeros({x.size(0), label_dim}, {.device = x.device()}));
+            }
+            if (!use_fp16 || x.device() == kCpu) return unet(x, sigma, c);
+            return to(unet(to(x, DType::f16), sigma, c), x.dtype());
+          }};
+}
+
+// The network's first channels only.
+AnyModel first_channels(const AnyModel& model, int64_t channels) {
+  return {model.module(), [model, channels](const Tensor& x, const Tensor& t, const Condition& c) {
+            return slice(model(x, t, c), 1, 0, channels);
+          }};
+}
+
+// sigma [B, 1, ...] or [1, 1, ...], as many axes as x.
+Tensor level(const char* who, const Tensor& sigma, const Tensor& x) {
+  check(x.rank() >= 1 && (sigma.numel() == 1 || sigma.numel() == x.size(0)), who,
+        ": wants one sigma for all or one for each sample, got ", sigma.shape(), " for x of ",
+        x.shape());
+  Shape shape = Shape::filled(x.rank(), 1);
+  shape[0] = sigma.numel();
+  return reshape(to(sigma, x.dtype()), shape);
+}
+
+}  // namespace
+
+VPPrecond::VPPrecond(const Config& c)
+    : VPPreconditioner(
+          network(c.model, c.img_resolution, c.img_channels, c.img_channels, c.use_fp16),
+          {.beta_d = c.beta_d, .beta_min = c.beta_min, .M = c.M}),
+      epsilon_t_(c.epsilon_t) {
+  made_from<VPPrecond>(c);
+}
+
+Tensor VPPrecond::operator()(const Tensor& x, const Tensor& sigma,
+                             const Condition& condition) const {
+  return denoise(x, level("VPPrecond", sigma, x), condition.named("class_labels"));
+}
+
+VEPrecond::VEPrecond(const Config& c)
+    : VEPreconditioner(
+          network(c.model, c.img_resolution, c.img_channels, c.img_channels, c.use_fp16)),
+      sigma_min_(c.sigma_min),
+      sigma_max_(c.sigma_max) {
+  made_from<VEPrecond>(c);
+}
+
+Tensor VEPrecond::operator()(const Tensor& x, const Tensor& sigma,
+                             const Condition& condition) const {
+  return denoise(x, level("VEPrecond", sigma, x), condition.named("class_labels"));
+}
+
+iDDPMPrecond::iDDPMPrecond(const Config& c)
+    : IDDPMPreconditioner(first_channels(network(c.model, c.img_resolution, c.img_channels,
+                                                 2 * c.img_channels, c.use_fp16),
+                                         c.img_channels),
+                          {.C_1 = c.C_1, .C_2 = c.C_2, .M = c.M}),
+      C_2_(c.C_2) {
+  made_from<iDDPMPrecond>(c);
+}
+
+Tensor iDDPMPrecond::operator()(const Tensor& x, const Tensor& sigma,
+                                const Condition& condition) const {
+  return denoise(x, level("iDDPMPrecond", sigma, x), condition.named("class_labels"));
+}
+
+double iDDPMPrecond::sigma_min() const { return select(levels(), 0, -2).item(); }
+double iDDPMPrecond::sigma_max() const { return select(levels(), 0, 0).item(); }
+
+Tensor iDDPMPrecond::round_sigma(const Tensor& sigma) const {
+  const Tensor nearest = index_select(levels(), 0, reshape(nearest_level(sigma), {sigma.numel()}));
+  return convert(reshape(nearest, sigma.shape()), sigma.dtype());
+}
+
+Tensor iDDPMPrecond::alpha_bar(const Tensor& j) const {
+  const auto M = static_cast<double>(levels().size(0) - 1);
+  return square(sin(convert(j, DType::f32) * (std::numbers::pi / 2 / M / (C_2_ + 1))));
+}
+
+EDMPrecond::EDMPrecond(const Config& c)
+    : EDMPreconditioner(
+          network(c.model, c.img_resolution, c.img_in_channels.value_or(c.img_channels),
+                  c.img_out_channels.value_or(c.img_channels), c.use_fp16),
+          {.sigma_data = c.sigma_data}),
+      sigma_min_(c.sigma_min),
+      sigma_max_(c.sigma_max) {
+  made_from<EDMPrecond>(c);
+}
+
+Tensor EDMPrecond::operator()(const Tensor& x, const Tensor& sigma,
+                              const Condition& condition) const {
+  validate_input(x);
+  const Condition c = condition.named("condition");
+  return denoise(x, level("EDMPrecond", sigma, x), c.without("condition"), c.find("condition"));
+}
+
+EDMPrecondSuperResolution::EDMPrecondSuperResolution(const Config& c)
+    : BaseAffinePreconditioner(network(c.model, c.img_resolution,
+                                       c.img_in_channels + c.img_out_channels, c.img_out_channels,
+                                       c.use_fp16)),
+      sigma_data_(c.sigma_data),
+      sigma_min_(c.sigma_min),
+      sigma_max_(c.sigma_max) {
+  check(sigma_data_ > 0, "EDMPrecondSuperResolution: sigma_data must be positive, got ",
+        sigma_data_);
+  made_from<EDMPrecondSuperResolution>(c);
+}
+
+AffineCoefficients EDMPrecondSuperResolution::compute_coefficients(const Tensor& sigma) const {
+  return edm_coefficients(sigma, scalar(sigma_data_, {.device = sigma.device()}));
+}
+
+Tensor EDMPrecondSuperResolution::operator()(const Tensor& x, const Tensor& sigma,
+                                             const Condition& condition) const {
+  const Condition c = condition.named("img_lr");
+  return denoise(x, level("EDMPrecondSuperResolution", sigma, x), c.without("img_lr"),
+                 c.find("img_lr"));
+}
+
+EDMPrecondSR::EDMPrecondSR(const Config& c)
+    : EDMPrecondSuperResolution({.img_resolution = c.img_resolution,
+                                 .img_in_channels = c.img_in_channels,
+                                 .img_out_channels = c.img_out_channels,
+                                 .use_fp16 = c.use_fp16,
+                                 .model = c.model,
+                                 .sigma_data = c.sigma_data,
+                                 .sigma_min = c.sigma_min,
+                                 .sigma_max = c.sigma_max}),
+      scale_cond_input_(c.scale_cond_input) {
+  made_from<EDMPrecondSR>(c);
+}
+
+Tensor EDMPrecondSR::operator()(const Tensor& x, const Tensor& sigma,
+                                const Condition& condition) const {
+  const Condition c = condition.named("img_lr");
+  const Tensor image = c.find("img_lr");
+  if (!scale_cond_input_ || !image.defined())
+    return EDMPrecondSuperResolution::operator()(x, sigma, c);
+  const Tensor c_in = compute_coefficients(level("EDMPrecondSR", sigma, x)).c_in;
+  return EDMPrecondSuperResolution::operator()(x, sigma, c.with("img_lr", image * c_in));
+}
+
+VEPrecond_dfsr::VEPrecond_dfsr(const Config& c)
+    : model_(network(c.model, c.img_resolution, c.img_channels, c.img_channels, c.use_fp16)),
+      sigma_min_(c.sigma_min),
+      sigma_max_(c.sigma_max) {
+  child("model", model_.module());
+}
+
+Tensor VEPrecond_dfsr::operator()(const Tensor& x, const Tensor& sigma,
+                                  const Condition& condition) const {
+  const Tensor label = reshape(level("VEPrecond_dfsr", sigma, x), {sigma.numel()});
+  return model_(x, label, condition.named("class_labels"));
+}
+
+}  // namespace brume::diffusion

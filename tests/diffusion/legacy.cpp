@@ -1,0 +1,143 @@
+#include <cstdio>
+#include <filesystem>
+
+#include <doctest/doctest.h>
+
+#include <brume/autograd/ops/pointwise.h>
+#include <brume/autograd/ops/random.h>
+#include <brume/diffusion/legacy/losses.h>
+#include <brume/diffusion/legacy/preconditioners.h>
+#include <brume/nn/registry.h>
+#include <brume/nn/serialize.h>
+
+#include "tests/error_of.h"
+
+using namespace brume;
+using namespace brume::diffusion;
+
+namespace {
+
+nn::SongUNetConfig small_unet(int64_t label_dim = 0) {
+  return {.label_dim = label_dim,
+          .model_channels = 4,
+          .channel_mult = {1},
+          .num_blocks = 1,
+          .attn_resolutions = {}};
+}
+
+EDMPrecondConfig small(int64_t label_dim = 0) {
+  return {.img_resolution = 4, .img_channels = 1, .model = small_unet(label_dim)};
+}
+
+AnyModel perfect(const Tensor& images) {
+  return [images](const Tensor&, const Tensor&, const Condition&) { return images; };
+}
+
+}  // namespace
+
+TEST_CASE("an older preconditioner takes its network's arguments among its own") {
+  const std::string json = R"({"img_resolution": 4, "img_channels": 1, "model_type": "SongUNet",
+                               "model_channels": 4, "channel_mult": [1], "num_blocks": 1})";
+  (void)AnyModel(nn::Ref<nn::Module>(nn::make<EDMPrecond>(small())));  // registers the classes
+  const nn::Ref<nn::Module> made = nn::construct("EDMPrecond", json);
+  CHECK(made->class_name() == "EDMPrecond");
+  CHECK(made->state()[0].name == "sigma_data");
+  CHECK(error_of([&] {
+          (void)nn::construct("EDMPrecond", R"({"img_resolution": 4, "img_channels": 1,
+                                                "model_type": "SongUNet", "model_chanels": 4})");
+        }) == "EDMPrecond: unknown argument 'model_chanels'; did you mean 'model_channels'?");
+}
+
+TEST_CASE("an older preconditioner is rebuilt from its file, with the same numbers") {
+  const std::string path =
+      (std::filesystem::temp_directory_path() / "brume_edm_precond.safetensors").string();
+  const auto net = nn::make<EDMPrecond>(small());
+  net->eval();
+  nn::save(*net, path);
+  const nn::Ref<nn::Module> loaded = diffusion::load(path);
+  std::remove(path.c_str());
+  loaded->eval();
+  Generator rng(2);
+  const Tensor x = normal({2, 1, 4, 4}, rng), sigma = exp(normal({2}, rng));
+  CHECK(loaded->config_json() == net->config_json());
+  CHECK(AnyModel(loaded)(x, sigma).to_vector<float>() == net(x, sigma).to_vector<float>());
+}
+
+TEST_CASE("one sigma serves all samples, and missing class labels are zeros") {
+  const auto net = nn::make<EDMPrecond>(small(3));
+  net->eval();
+  Generator rng(3);
+  const Tensor x = normal({2, 1, 4, 4}, rng);
+  const Condition zero{{"class_labels", zeros({2, 3})}};
+  const auto values = net(x, full({2}, 0.7), zero).to_vector<float>();
+  CHECK(net(x, full({1}, 0.7)).to_vector<float>() == values);
+  CHECK(
+      error_of([&] { (void)net(x, ones({3})); }) ==
+      "EDMPrecond: wants one sigma for all or one for each sample, got [3] for x of [2, 1, 4, 4]");
+  CHECK(error_of([&] {
+          (void)net(x, ones({2}), Condition{{"labels", zeros({2, 3})}});
+        }) == "SongUNet: takes no condition 'labels'; it takes 'class_labels', 'augment_labels'");
+}
+
+TEST_CASE("levels of the iDDPM preconditioner round to its table") {
+  const auto net = nn::make<iDDPMPrecond>(
+      {.img_resolution = 4, .img_channels = 1, .M = 50, .model = small_unet()});
+  const Tensor rounded = net->round_sigma(from_vector(std::vector<float>{0.7f, 1e9f}, {2}));
+  CHECK(rounded.to_vector<float>()[1] == static_cast<float>(net->sigma_max()));
+  CHECK(net->round_sigma(rounded).to_vector<float>() == rounded.to_vector<float>());
+  CHECK(net(ones({1, 1, 4, 4}), ones({1})).shape() == Shape{1, 1, 4, 4});
+}
+
+TEST_CASE("the older losses of a perfect network are zero, element by element") {
+  Generator rng(4);
+  const Tensor images = normal({3, 2, 4, 4}, rng), low = normal({3, 1, 4, 4}, rng);
+  const AnyModel net = perfect(images);
+  for (const Tensor& loss : {EDMLoss()(net, images, rng), EDMLossLogUniform()(net, images, rng),
+                             VPLoss()(net, images, rng), VELoss()(net, images, rng),
+                             EDMLossSR()(net, images, low, rng)}) {
+    CHECK(loss.shape() == images.shape());
+    for (float value : loss.to_vector<float>()) CHECK(value == 0);
+  }
+}
+
+TEST_CASE("images are augmented before noise is added, and the labels reach the network") {
+  Generator rng(5);
+  const Tensor images = normal({2, 1, 4, 4}, rng);
+  const AnyModel net = [&](const Tensor&, const Tensor&, const Condition& c) {
+    CHECK(c.at("augment_labels").item() == 7);
+    return -images;
+  };
+  const LegacyLossInputs flipped{
+      .augment_pipe = [](const Tensor& x) { return std::pair(-x, full({1}, 7)); }};
+  for (float value : EDMLoss()(net, images, rng, flipped).to_vector<float>()) CHECK(value == 0);
+}
+
+TEST_CASE("the older losses say what does not fit") {
+  Generator rng(6);
+  const Tensor images = ones({2, 1, 4, 4});
+  CHECK(error_of([] { EDMLoss({.P_std = 0}); }) == "EDMLoss: P_std must be positive, got 0");
+  CHECK(error_of([] { VPLoss({.epsilon_t = 1}); }) == "VPLoss: epsilon_t must be in (0, 1), got 1");
+  CHECK(error_of([&] {
+          (void)EDMLoss({.sigma_data = {1, 2}})(perfect(images), images, rng);
+        }) == "EDMLoss: takes one value or 1, got 2");
+  CHECK(error_of([&] {
+          (void)EDMLoss()(perfect(ones({2, 1, 4, 3})), images, rng);
+        }) == "EDMLoss: the network returned [2, 1, 4, 3] for images of [2, 1, 4, 4]");
+  CHECK(
+      error_of([&] {
+        (void)EDMLossSR()(perfect(images), images, ones({2, 1, 2, 2}), rng);
+      }) ==
+      "EDMLossSR: img_lr of [2, 1, 2, 2] does not fit img_clean of [2, 1, 4, 4]; all axes but the "
+      "channels must agree");
+}
+
+TEST_CASE("variance schedules run from the first beta to the last") {
+  for (BetaSchedule kind : {BetaSchedule::linear, BetaSchedule::quad}) {
+    const std::vector<double> beta = get_beta_schedule(kind, 1e-4, 0.02, 1000);
+    CHECK(beta.size() == 1000);
+    CHECK(beta.front() == doctest::Approx(1e-4));
+    CHECK(beta.back() == doctest::Approx(0.02));
+  }
+  CHECK(get_beta_schedule(BetaSchedule::jsd, 0, 0, 4) ==
+        std::vector<double>{0.25, 1.0 / 3, 0.5, 1});
+}
