@@ -51,11 +51,21 @@ Tensor call_backbone(const nn::SongUNetPosLtEmbd& net, const Tensor& x, const Te
       named(c, "augment_labels"));
 }
 
+Tensor call_backbone(const nn::CorrDiffRegressionUNet& net, const Tensor& x, const Tensor& /*t*/,
+                     const Condition& c) {
+  const Condition image = c.named("img_lr");
+  image.check_names({"img_lr", "global_index", "lead_time_label"}, "CorrDiffRegressionUNet");
+  return net(x, image.find("img_lr"),
+             {.global_index = image.find("global_index"),
+              .lead_time_label = image.find("lead_time_label")});
+}
+
 void register_backbones() {
   register_backbone<nn::SongUNet>();
   register_backbone<nn::SongUNetPosEmbd>();
   register_backbone<nn::SongUNetPosLtEmbd>();
   register_backbone<nn::DhariwalUNet>();
+  register_backbone<nn::CorrDiffRegressionUNet>();
 }
 
 }  // namespace brume::diffusion

@@ -4,6 +4,7 @@
 
 #include <brume/diffusion/condition.h>
 #include <brume/nn/models/dhariwal_unet.h>
+#include <brume/nn/models/regression_unet.h>
 #include <brume/nn/models/song_unet_pos_embd.h>
 
 namespace brume::diffusion {
@@ -20,6 +21,11 @@ Tensor call_backbone(const nn::SongUNetPosEmbd& net, const Tensor& x, const Tens
                      const Condition& condition);
 /// Also "lead_time_label" [B].
 Tensor call_backbone(const nn::SongUNetPosLtEmbd& net, const Tensor& x, const Tensor& t,
+                     const Condition& condition);
+
+/// A regression: t plays no part, and the condition, or "img_lr" in it, is the image beside x; also
+/// "global_index" and "lead_time_label".
+Tensor call_backbone(const nn::CorrDiffRegressionUNet& net, const Tensor& x, const Tensor& t,
                      const Condition& condition);
 
 /// Makes AnyModel know all of these.

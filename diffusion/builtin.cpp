@@ -3,6 +3,7 @@
 #include <brume/diffusion/adapters.h>
 #include <brume/diffusion/backbones.h>
 #include <brume/diffusion/legacy/preconditioners.h>
+#include <brume/diffusion/multi_diffusion/model.h>
 #include <brume/diffusion/preconditioners.h>
 
 namespace brume::diffusion {
@@ -23,6 +24,7 @@ void register_builtin() {
     register_model<EDMPrecondSuperResolution>("EDMPrecondSuperResolution");
     register_model<EDMPrecondSR>("EDMPrecondSR");
     register_model<VEPrecond_dfsr>("VEPrecond_dfsr");
+    register_model<MultiDiffusionModel2D>("MultiDiffusionModel2D");
     return true;
   }();
   (void)once;

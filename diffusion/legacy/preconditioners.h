@@ -26,6 +26,8 @@ class NoiseLevels {
   virtual double sigma_max() const { return std::numeric_limits<double>::infinity(); }
   /// The levels that it takes sigma for.
   virtual Tensor round_sigma(const Tensor& sigma) const { return sigma; }
+  /// The name under which the condition holds the image beside x.
+  virtual const char* image_key() const { return "img_lr"; }
 };
 
 struct VPPrecondConfig {
@@ -157,6 +159,7 @@ class EDMPrecond : public EDMPreconditioner, public NoiseLevels {
   using Config = EDMPrecondConfig;
   explicit EDMPrecond(const Config& config);
   Tensor operator()(const Tensor& x, const Tensor& sigma, const Condition& condition = {}) const;
+  const char* image_key() const override { return "condition"; }
   double sigma_min() const override { return sigma_min_; }
   double sigma_max() const override { return sigma_max_; }
 

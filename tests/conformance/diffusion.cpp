@@ -9,28 +9,17 @@
 #include <brume/diffusion/schedulers/vp.h>
 #include <brume/diffusion/solvers/edm_stochastic.h>
 
+#include "tests/conformance/diffusion_objects.h"
 #include "tests/conformance/functions.h"
 #include "tests/conformance/modules.h"
 #include "tests/conformance/scope.h"
 
 namespace brume::conformance {
-namespace {
 
-using Scheduler = diffusion::LinearGaussianNoiseScheduler;
-using SchedulerRef = std::shared_ptr<const Scheduler>;
-
-const Scheduler& scheduler(const Object& self) { return *self.as<SchedulerRef>(); }
 SchedulerRef scheduler(Arguments& a, std::string_view name) {
   return a.at(name).object(name).as<SchedulerRef>();
 }
 
-// What is made for numbers of a case: f32 on its device, unless the call says otherwise.
-TensorOptions options(Arguments& a, Device device = kCpu) {
-  a.ignore("device");
-  return {.dtype = a.dtype("dtype", DType::f32), .device = device};
-}
-
-// Functions given as arguments, called by the reference's names of their parameters.
 diffusion::Predictor function_of(const Value* callable, const char* first, const char* second) {
   if (!callable) return {};
   return [f = *callable, first, second](const Tensor& x, const Tensor& t) {
@@ -40,6 +29,49 @@ diffusion::Predictor function_of(const Value* callable, const char* first, const
 std::function<Tensor(const Tensor&)> function_of(const Value* callable, const char* name) {
   if (!callable) return {};
   return [f = *callable, name](const Tensor& x) { return flatten(invoke(f, {{name, x}})).at(0); };
+}
+
+diffusion::NoiseSource& recorded_noise() {
+  static thread_local diffusion::NoiseSource source(default_generator());
+  return source;
+}
+
+diffusion::MSEDSMLossOptions prediction_options(Arguments& a) {
+  diffusion::MSEDSMLossOptions options;
+  const std::string type = a.text("prediction_type", "x0");
+  check<Error>(type == "x0" || type == "score" || type == "epsilon", "prediction_type ", type);
+  const Value* from_score = a.find("score_to_x0_fn");
+  const Value* from_epsilon = a.find("epsilon_to_x0_fn");
+  if (type == "x0") return options;
+  options.prediction_type =
+      type == "score" ? diffusion::PredictionType::score : diffusion::PredictionType::epsilon;
+  if (const Value* f = type == "score" ? from_score : from_epsilon)
+    options.to_x0 = [f = *f, type](const Tensor& y, const Tensor& x_t, const Tensor& t) {
+      return flatten(invoke(f, {{type, y}, {"x_t", x_t}, {"t", t}})).at(0);
+    };
+  return options;
+}
+
+diffusion::MSEDSMLossOptions loss_options(Arguments& a) {
+  diffusion::MSEDSMLossOptions options = prediction_options(a);
+  const std::string how = a.text("reduction", "mean");
+  check<Error>(how == "mean" || how == "sum" || how == "none", "reduction ", how);
+  options.reduction = how == "mean"  ? Reduction::mean
+                      : how == "sum" ? Reduction::sum
+                                     : Reduction::none;
+  return options;
+}
+
+namespace {
+
+using Scheduler = diffusion::LinearGaussianNoiseScheduler;
+
+const Scheduler& scheduler(const Object& self) { return *self.as<SchedulerRef>(); }
+
+// What is made for numbers of a case: f32 on its device, unless the call says otherwise.
+TensorOptions options(Arguments& a, Device device = kCpu) {
+  a.ignore("device");
+  return {.dtype = a.dtype("dtype", DType::f32), .device = device};
 }
 
 // Schedulers.
@@ -137,17 +169,12 @@ Value make_scheduler(Arguments& a) {
   return Object{SchedulerRef(std::make_shared<S>(std::move(config))), a.target(), &kScheduler};
 }
 
-// Solvers. The noise of the stochastic ones comes from the recorded draws.
-
-diffusion::NoiseSource& noise() {
-  static thread_local diffusion::NoiseSource source(default_generator());
-  return source;
-}
+// Solvers.
 
 template <class S>
 S churning(Arguments& a) {
   S s;
-  s.noise = &noise();
+  s.noise = &recorded_noise();
   s.S_churn = a.number("S_churn", s.S_churn);
   s.S_min = a.number("S_min", s.S_min);
   s.S_max = a.number("S_max", s.S_max);
@@ -221,26 +248,6 @@ Value sample(Arguments& a) {
 }
 
 // Losses.
-
-diffusion::MSEDSMLossOptions loss_options(Arguments& a) {
-  diffusion::MSEDSMLossOptions options;
-  const std::string type = a.text("prediction_type", "x0"), how = a.text("reduction", "mean");
-  check<Error>(type == "x0" || type == "score" || type == "epsilon", "prediction_type ", type);
-  check<Error>(how == "mean" || how == "sum" || how == "none", "reduction ", how);
-  options.reduction = how == "mean"  ? Reduction::mean
-                      : how == "sum" ? Reduction::sum
-                                     : Reduction::none;
-  const Value* from_score = a.find("score_to_x0_fn");
-  const Value* from_epsilon = a.find("epsilon_to_x0_fn");
-  if (type == "x0") return options;
-  options.prediction_type =
-      type == "score" ? diffusion::PredictionType::score : diffusion::PredictionType::epsilon;
-  if (const Value* f = type == "score" ? from_score : from_epsilon)
-    options.to_x0 = [f = *f, type](const Tensor& y, const Tensor& x_t, const Tensor& t) {
-      return flatten(invoke(f, {{type, y}, {"x_t", x_t}, {"t", t}})).at(0);
-    };
-  return options;
-}
 
 template <class Loss>
 struct HeldLoss {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <brume/autograd/ops/pointwise.h>
+#include <brume/autograd/ops/reduce.h>
 #include <brume/autograd/ops/shape.h>
 
 namespace brume::conformance {
@@ -18,10 +20,43 @@ const Functions& functions() {
     add_norms(t);
     add_losses(t);
     add_diffusion(t);
+    add_guidance(t);
     add_legacy(t);
     return t;
   }();
   return table;
+}
+
+namespace {
+
+using Formula = Tensor (*)(const Tensors& x);
+const std::map<std::string, Formula, std::less<>> kFormulas = {
+    {"identity", [](const Tensors& x) { return x.at(0); }},
+    {"square", [](const Tensors& x) { return square(x.at(0)); }},
+    {"tanh", [](const Tensors& x) { return tanh(x.at(0)); }},
+    {"first_channel", [](const Tensors& x) { return slice(x.at(0), 1, 0, 1); }},
+    {"first_channel_square", [](const Tensors& x) { return square(slice(x.at(0), 1, 0, 1)); }},
+    {"channel_mean", [](const Tensors& x) { return mean(x.at(0), 1, keep_axis); }},
+    {"avg_pool2",
+     [](const Tensors& x) {
+       const Shape& s = x.at(0).shape();
+       return mean(reshape(x.at(0), {s[0], s[1], s[2] / 2, 2, s[3] / 2, 2}), {3, 5});
+     }},
+    {"huber_like", [](const Tensors& x) { return sqrt(square(x.at(0) - x.at(1)) + 0.25) - 0.5; }},
+};
+Value call_formula(const Object& self, Arguments& a) {
+  Tensors x;
+  for (const auto& [name, value] : a.take_rest()) x.push_back(value.array(name).tensor);
+  return self.as<Formula>()(x);
+}
+const Methods kFormula = {{"", call_formula}};
+
+}  // namespace
+
+Value named_function(const std::string& name) {
+  const auto found = kFormulas.find(name);
+  check<Error>(found != kFormulas.end(), "unknown function ", name);
+  return Object{found->second, name, &kFormula};
 }
 
 Tensor cast(const Tensor& x, DType dtype) {

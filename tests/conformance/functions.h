@@ -22,7 +22,12 @@ void add_products(Functions& table);
 void add_norms(Functions& table);
 void add_losses(Functions& table);
 void add_diffusion(Functions& table);
+void add_guidance(Functions& table);
 void add_legacy(Functions& table);
+
+/// The functions of section 3 that {"fn": name} stands for; they take their arguments by place.
+/// @throws Error if there is none of that name
+Value named_function(const std::string& name);
 
 /// All of them.
 const Functions& functions();

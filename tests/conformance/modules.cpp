@@ -87,6 +87,7 @@ const std::map<std::string, Methods, std::less<>>& calls() {
       {"VEPreconditioner", kPreconditioner},
       {"IDDPMPreconditioner", kPreconditioner},
       {"toy.SongUNetAdapter", {{"", model}}},
+      {"MultiDiffusionModel2D", kPatchModel},
       {"VPPrecond", kLegacyNetwork},
       {"VEPrecond", kLegacyNetwork},
       {"iDDPMPrecond", kLegacyNetwork},

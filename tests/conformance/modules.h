@@ -11,8 +11,8 @@
 
 namespace brume::conformance {
 
-/// How the older preconditioners are called.
-extern const Methods kLegacyNetwork;
+/// How the older preconditioners and models of patches are called.
+extern const Methods kLegacyNetwork, kPatchModel;
 
 bool is_module(const std::string& class_name);
 

@@ -94,6 +94,7 @@ Value Scope::decode(const Value& form) const {
       out.emplace_back(name, file_.tensor(key.text("tensordict")));
     return out;
   }
+  if (const Value* name = member("fn")) return named_function(name->text("fn"));
   if (const Value* callable = member("partial", "kwargs"))
     return Object{Partial{decode(*callable), decode(form.at("kwargs")).map("kwargs")}, "a partial",
                   &kPartialMethods};

@@ -1,3 +1,4 @@
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 
@@ -5,8 +6,10 @@
 
 #include <brume/autograd/ops/pointwise.h>
 #include <brume/autograd/ops/random.h>
+#include <brume/diffusion/legacy/corrdiff_losses.h>
 #include <brume/diffusion/legacy/losses.h>
 #include <brume/diffusion/legacy/preconditioners.h>
+#include <brume/diffusion/legacy/samplers.h>
 #include <brume/nn/registry.h>
 #include <brume/nn/serialize.h>
 
@@ -129,6 +132,95 @@ TEST_CASE("the older losses say what does not fit") {
       }) ==
       "EDMLossSR: img_lr of [2, 1, 2, 2] does not fit img_clean of [2, 1, 4, 4]; all axes but the "
       "channels must agree");
+}
+
+TEST_CASE("the older samplers integrate dx/dt = -x, whatever the schedule and the scaling") {
+  const AnyModel net = [](const Tensor& x, const Tensor& sigma, const Condition&) {
+    return x * (1.0 + per_sample(sigma, x));
+  };
+  Generator rng(8);
+  NoiseSource noise(rng);
+  const Tensor latents = full({1, 1, 2, 2}, std::exp(-4) / 4);
+  const DeterministicSamplerOptions plain{.num_steps = 100, .sigma_min = 0.002, .sigma_max = 4};
+  const auto ends_at_one = [&](const DeterministicSamplerOptions& o, double tolerance) {
+    const Tensor x = deterministic_sampler(net, latents, {}, noise, o);
+    CHECK(x.dtype() == DType::f64);
+    CHECK(x.to_vector<double>()[0] == doctest::Approx(1).epsilon(tolerance));
+  };
+  ends_at_one(plain, 0.01);
+  // Other discretizations take larger steps where sigma is large, or begin beside sigma_max.
+  for (Discretization d : {Discretization::vp, Discretization::ve, Discretization::iddpm})
+    for (Schedule schedule : {Schedule::vp, Schedule::ve, Schedule::linear})
+      for (Scaling scaling : {Scaling::vp, Scaling::none}) {
+        DeterministicSamplerOptions o = plain;
+        o.discretization = d;
+        o.schedule = schedule;
+        o.scaling = scaling;
+        ends_at_one(o, 0.05);
+      }
+  const Tensor x = stochastic_sampler(net, latents, {}, noise, {.num_steps = 100, .sigma_max = 4});
+  CHECK(x.to_vector<float>()[0] == doctest::Approx(1).epsilon(0.01));
+}
+
+TEST_CASE("the older samplers watch a run, end it, and say what does not fit") {
+  const AnyModel net = [](const Tensor& x, const Tensor&, const Condition&) { return x * 0.5; };
+  Generator rng(9);
+  NoiseSource noise(rng);
+  const Tensor latents = normal({2, 1, 4, 4}, rng);
+  int64_t last = 0;
+  (void)stochastic_sampler(net, latents, {}, noise, {.on_step = [&](int64_t step, const Tensor&) {
+                             last = step;
+                             return step < 3;
+                           }});
+  CHECK(last == 3);
+  const auto stochastic = [&](const LegacySamplerInputs& in, const StochasticSamplerOptions& o) {
+    return error_of([&] { (void)stochastic_sampler(net, latents, in, noise, o); });
+  };
+  CHECK(stochastic({}, {.num_steps = 1}) == "stochastic_sampler: wants at least 2 steps, got 1");
+  CHECK(stochastic({}, {.sigma_min = 3, .sigma_max = 2}) ==
+        "stochastic_sampler: wants 0 < sigma_min < sigma_max within the network's range, got 3 and "
+        "2");
+  CHECK(stochastic({}, {.S_churn = -1}) ==
+        "stochastic_sampler: S_churn must not be negative, got -1");
+  CHECK(
+      stochastic({.img_lr = ones({1, 1, 4, 4})}, {}).starts_with("stochastic_sampler: img_lr of"));
+  CHECK(error_of([&] { (void)deterministic_sampler(net, latents, {}, noise, {.alpha = 0}); }) ==
+        "deterministic_sampler: alpha must be in (0, 1], got 0");
+  const AnyModel breaks = [](const Tensor& x, const Tensor&, const Condition&) {
+    return x * std::nan("");
+  };
+  CHECK(error_of([&] {
+          (void)stochastic_sampler(breaks, latents, {}, noise, {.sigma_max = 64, .rho = 1});
+        }) == "stochastic_sampler: x is not finite after step 1 of 18, from noise level 64");
+}
+
+TEST_CASE("the losses of CorrDiff regress the mean and denoise what it leaves") {
+  Generator rng(10);
+  const Tensor clean = normal({2, 3, 8, 8}, rng), low = normal({2, 1, 8, 8}, rng);
+  for (float value : RegressionLoss()(perfect(clean), clean, low).to_vector<float>())
+    CHECK(value == 0);
+  // Two equal logits: cross entropy log 2 where the shares add up to 1.
+  const AnyModel flat = [](const Tensor& x, const Tensor&, const Condition&) {
+    return zeros_like(x);
+  };
+  const Tensor loss = RegressionLossCE({1, 2})(flat, full({2, 3, 8, 8}, 0.5), low);
+  CHECK(loss.shape() == Shape{2, 2, 8, 8});
+  CHECK(loss.to_vector<float>()[64] == doctest::Approx(std::log(2)));
+
+  const Tensor mean = normal({2, 3, 8, 8}, rng);
+  int seen = 0;
+  const AnyModel net = [&](const Tensor& x, const Tensor&, const Condition& c) {
+    CHECK(c.at("img_lr").size(0) == x.size(0));
+    seen = static_cast<int>(c.at("img_lr").size(1));
+    return x * 0.0;
+  };
+  const ResidualLoss residual(perfect(mean), {.hr_mean_conditioning = true});
+  CHECK(residual(net, clean, low, rng).shape() == clean.shape());
+  CHECK(seen == 4);
+  const RandomPatching2D patching({8, 8}, {4, 4}, 3, rng);
+  CHECK(residual(net, clean, low, rng, {.patching = &patching}).shape() == Shape{6, 3, 4, 4});
+  CHECK(seen == 5);
+  for (float value : residual(net, mean, low, rng).to_vector<float>()) CHECK(value == 0);
 }
 
 TEST_CASE("variance schedules run from the first beta to the last") {

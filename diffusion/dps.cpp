@@ -1,0 +1,137 @@
+#include <brume/diffusion/dps.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include <brume/autograd/backward.h>
+#include <brume/autograd/mode.h>
+#include <brume/autograd/node.h>
+#include <brume/autograd/ops/pointwise.h>
+#include <brume/autograd/ops/reduce.h>
+
+namespace brume::diffusion {
+namespace {
+
+Tensor like(const Tensor& value, const Tensor& x) {
+  return transfer(convert(value, x.dtype()), x.device());
+}
+
+// x itself where the caller records through it, else a leaf of the same memory.
+Tensor start_of_graph(const Tensor& x) {
+  if (grad_enabled() && requires_grad(x)) return x;
+  return set_requires_grad(alias(x, x.shape(), x.strides()));
+}
+
+bool broadcasts_to(const Shape& from, const Shape& to) {
+  if (from.rank() > to.rank()) return false;
+  for (int i = 1; i <= from.rank(); ++i)
+    if (from[from.rank() - i] != 1 && from[from.rank() - i] != to[to.rank() - i]) return false;
+  return true;
+}
+
+bool any_positive(const Tensor& x) {
+  const std::vector<double> values = x.to_vector<double>();
+  return std::any_of(values.begin(), values.end(), [](double v) { return v > 0; });
+}
+
+Tensor element_loss(const Observations& o, const Tensor& prediction, const Tensor& y) {
+  if (o.loss) return o.loss(prediction, y);
+  if (o.norm == 2) return square(prediction - y);
+  const Tensor distance = abs(prediction - y);
+  return o.norm == 1 ? distance : pow(distance, static_cast<double>(o.norm));
+}
+
+}  // namespace
+
+DPSScorePredictor::DPSScorePredictor(Predictor x0_predictor, X0ToScore x0_to_score_fn,
+                                     std::vector<DPSGuidance> guidances)
+    : x0_predictor_(std::move(x0_predictor)),
+      x0_to_score_(std::move(x0_to_score_fn)),
+      guidances_(std::move(guidances)) {
+  check<Error>(x0_predictor_ && x0_to_score_ && !guidances_.empty(),
+               "DPSScorePredictor: wants an x0_predictor, an x0_to_score_fn and a guidance");
+}
+
+Tensor DPSScorePredictor::operator()(const Tensor& x, const Tensor& t) const {
+  const Tensor from = start_of_graph(x);
+  Tensor x0, terms;
+  {
+    const EnableGrad record;
+    x0 = x0_predictor_(from, t);
+    check(x0.shape() == x.shape(), "DPSScorePredictor: the predictor returned ", x0.shape(),
+          " for x of ", x.shape());
+    for (const DPSGuidance& guidance : guidances_) {
+      const Tensor term = guidance(from, t, x0);
+      check(term.shape() == x.shape(), "DPSScorePredictor: a guidance returned ", term.shape(),
+            " for x of ", x.shape());
+      terms = terms.defined() ? terms + term : term;
+    }
+  }
+  return x0_to_score_(x0, from, t) + terms;
+}
+
+void check_observations(const char* who, const Observations& o) {
+  check(o.y.defined(), who, ": wants observations y");
+  for (const auto& [name, value] :
+       {std::pair("std_y", &o.std_y.value), std::pair("gamma", &o.gamma.value)})
+    check(broadcasts_to(value->shape(), o.y.shape()), who, ": ", name, " of ", value->shape(),
+          " does not broadcast to y of ", o.y.shape());
+  const std::vector<double> errors = o.std_y.value.to_vector<double>();
+  for (double error : errors)
+    check(std::isfinite(error) && error > 0, who, ": std_y must be positive, got ", error);
+  check(o.norm >= 1 || o.loss, who, ": norm must be at least 1, got ", o.norm);
+  check(o.sigma_fn || !any_positive(o.gamma.value), who, ": gamma > 0 wants a sigma_fn");
+}
+
+Tensor likelihood_score(const Observations& o, const Tensor& x, const Tensor& t,
+                        const Tensor& prediction, const Tensor& mask) {
+  const EnableGrad record;
+  Tensor loss = element_loss(o, prediction, like(o.y, x));
+  if (mask.defined()) loss = like(mask, x) * loss;
+  Tensor variance = square(like(o.std_y.value, x));
+  if (o.sigma_fn) {
+    const Tensor tb = per_sample(t, loss);
+    Tensor level = o.sigma_fn(tb);
+    if (o.alpha_fn) level = level / o.alpha_fn(tb);
+    variance = variance + like(o.gamma.value, x) * square(level);
+  }
+  const Tensor total = sum(loss / (variance * 2.0));
+  const Tensor gradient =
+      grad({total}, {x}, {}, {.retain_graph = o.retain_graph, .create_graph = o.create_graph})[0];
+  return gradient.defined() ? -gradient : zeros_like(x);
+}
+
+ModelConsistencyDPSGuidance::ModelConsistencyDPSGuidance(
+    std::function<Tensor(const Tensor&)> observation_operator, Observations observations)
+    : operator_(std::move(observation_operator)), observations_(std::move(observations)) {
+  check<Error>(static_cast<bool>(operator_),
+               "ModelConsistencyDPSGuidance: wants an observation operator");
+  check_observations("ModelConsistencyDPSGuidance", observations_);
+}
+
+Tensor ModelConsistencyDPSGuidance::operator()(const Tensor& x, const Tensor& t,
+                                               const Tensor& x0) const {
+  const EnableGrad record;
+  const Tensor prediction = operator_(x0);
+  check(broadcasts_to(observations_.y.shape(), prediction.shape()),
+        "ModelConsistencyDPSGuidance: the operator returned ", prediction.shape(), " for y of ",
+        observations_.y.shape());
+  return likelihood_score(observations_, x, t, prediction);
+}
+
+DataConsistencyDPSGuidance::DataConsistencyDPSGuidance(Tensor mask, Observations observations)
+    : mask_(std::move(mask)), observations_(std::move(observations)) {
+  check_observations("DataConsistencyDPSGuidance", observations_);
+  check(mask_.defined() && broadcasts_to(mask_.shape(), observations_.y.shape()),
+        "DataConsistencyDPSGuidance: wants a mask that broadcasts to y of ",
+        observations_.y.shape());
+}
+
+Tensor DataConsistencyDPSGuidance::operator()(const Tensor& x, const Tensor& t,
+                                              const Tensor& x0) const {
+  check(broadcasts_to(observations_.y.shape(), x0.shape()), "DataConsistencyDPSGuidance: y of ",
+        observations_.y.shape(), " does not broadcast to x of ", x0.shape());
+  return likelihood_score(observations_, x, t, x0, mask_);
+}
+
+}  // namespace brume::diffusion

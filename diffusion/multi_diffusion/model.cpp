@@ -1,0 +1,168 @@
+#include <brume/diffusion/multi_diffusion/model.h>
+
+#include <cmath>
+#include <numbers>
+
+#include <brume/autograd/mode.h>
+#include <brume/autograd/ops/shape.h>
+
+namespace brume::diffusion {
+namespace {
+
+// For f = 1, 2, 4, ...: sin f X, sin f Y, cos f X, cos f Y, with X and Y from 0 to 2 pi.
+Tensor sinusoidal(int64_t channels, Size2D size) {
+  check(channels >= 4 && channels % 4 == 0,
+        "MultiDiffusionModel2D: a sinusoidal embedding has a multiple of 4 channels, got ",
+        channels);
+  const auto angle = [](int64_t i, int64_t n) {
+    return n == 1 ? 0 : 2 * std::numbers::pi * static_cast<double>(i) / static_cast<double>(n - 1);
+  };
+  std::vector<float> out;
+  for (int64_t c = 0; c < channels; ++c)
+    for (int64_t y = 0; y < size[0]; ++y)
+      for (int64_t x = 0; x < size[1]; ++x) {
+        const double along = c % 2 == 0 ? angle(x, size[1]) : angle(y, size[0]);
+        const double phase = std::ldexp(along, static_cast<int>(c / 4));
+        out.push_back(static_cast<float>(c % 4 < 2 ? std::sin(phase) : std::cos(phase)));
+      }
+  return from_vector(out, {channels, size[0], size[1]});
+}
+
+// Rows from -1 to 1, then columns.
+Tensor linear_grid(int64_t channels, Size2D size) {
+  check(channels == 2, "MultiDiffusionModel2D: a linear embedding has 2 channels, got ", channels);
+  const auto along = [](int64_t i, int64_t n) {
+    return n == 1 ? -1 : 2 * static_cast<double>(i) / static_cast<double>(n - 1) - 1;
+  };
+  std::vector<float> out;
+  for (int64_t c = 0; c < 2; ++c)
+    for (int64_t y = 0; y < size[0]; ++y)
+      for (int64_t x = 0; x < size[1]; ++x)
+        out.push_back(static_cast<float>(c == 0 ? along(y, size[0]) : along(x, size[1])));
+  return from_vector(out, {2, size[0], size[1]});
+}
+
+}  // namespace
+
+nn::Names names_of(GlobalEmbedding) {
+  static constexpr const char* kNames[] = {"learnable", "sinusoidal", "linear"};
+  return kNames;
+}
+
+MultiDiffusionModel2D::MultiDiffusionModel2D(AnyModel model, const Config& config)
+    : model_(std::move(model)),
+      condition_patch_(config.condition_patch),
+      condition_interp_(config.condition_interp) {
+  const std::vector<int64_t>& size = config.global_spatial_shape;
+  check(size.size() == 2 && size[0] >= 1 && size[1] >= 1,
+        "MultiDiffusionModel2D: global_spatial_shape is {height, width}");
+  check(!condition_patch_ || !condition_interp_,
+        "MultiDiffusionModel2D: condition_patch and condition_interp exclude each other");
+  global_shape_ = {size[0], size[1]};
+  make_embedding(config);
+  patch_shape_ = buffer("_patch_shape", zeros({2}, {.dtype = DType::i64}));
+  if (model_.module()) {
+    child("model", model_.module());
+    Config own = config;
+    own.model = model_.module();
+    made_from<MultiDiffusionModel2D>(std::move(own));
+  }
+}
+
+void MultiDiffusionModel2D::make_embedding(const Config& config) {
+  if (!config.positional_embedding) return;
+  const int64_t channels = config.channels_positional_embedding;
+  switch (*config.positional_embedding) {
+    case GlobalEmbedding::learnable:
+      pos_embd_ =
+          param("pos_embd", {channels, global_shape_[0], global_shape_[1]}, nn::Init::normal(1));
+      break;
+    case GlobalEmbedding::sinusoidal:
+      pos_embd_ = buffer("pos_embd", sinusoidal(channels, global_shape_), nn::transient);
+      break;
+    case GlobalEmbedding::linear:
+      pos_embd_ = buffer("pos_embd", linear_grid(channels, global_shape_));
+      break;
+  }
+}
+
+void MultiDiffusionModel2D::set_patching(std::shared_ptr<BasePatching2D> patching, bool fuse) {
+  patching_ = std::move(patching);
+  fuses_ = fuse;
+  const auto [h, w] = patching_->patch_shape();
+  copy_(patch_shape_, from_vector(std::vector<int64_t>{h, w}, {2}));
+}
+
+void MultiDiffusionModel2D::set_random_patching(Size2D patch_shape, int64_t patch_num,
+                                                Generator& rng) {
+  set_patching(std::make_shared<RandomPatching2D>(global_shape_, patch_shape, patch_num, rng),
+               false);
+}
+
+void MultiDiffusionModel2D::set_grid_patching(Size2D patch_shape, int64_t overlap_pix,
+                                              int64_t boundary_pix, bool fuse) {
+  set_patching(
+      std::make_shared<GridPatching2D>(global_shape_, patch_shape, overlap_pix, boundary_pix),
+      fuse);
+}
+
+void MultiDiffusionModel2D::reset_patch_indices(Generator& rng) {
+  auto* random = dynamic_cast<RandomPatching2D*>(patching_.get());
+  check<Error>(random != nullptr,
+               "MultiDiffusionModel2D: patches are not random; call set_random_patching first");
+  random->reset_patch_indices(rng);
+}
+
+const BasePatching2D& MultiDiffusionModel2D::patching() const {
+  check<Error>(patching_ != nullptr,
+               "MultiDiffusionModel2D: has no patching; call set_random_patching or "
+               "set_grid_patching first");
+  return *patching_;
+}
+
+bool MultiDiffusionModel2D::has_random_patching() const {
+  return dynamic_cast<const RandomPatching2D*>(patching_.get()) != nullptr;
+}
+
+Size2D MultiDiffusionModel2D::patch_shape() const {
+  const std::vector<int64_t> size = patch_shape_.to_vector<int64_t>();
+  return {size[0], size[1]};
+}
+
+Tensor MultiDiffusionModel2D::patched(const BasePatching2D& patching, const std::string& key,
+                                      const Tensor& x) const {
+  if (!condition_patch_ && !condition_interp_) return patching.repeat(x);
+  check(x.rank() == 4, "MultiDiffusionModel2D: the condition",
+        key.empty() ? "" : cat(" '", key, "'"), " is to be ", condition_patch_ ? "cut" : "resized",
+        " and so must be [B, C, H, W], got ", x.shape());
+  return condition_patch_ ? patching.apply(x)
+                          : patching.repeat(resize_bilinear(x, patching.patch_shape()));
+}
+
+Condition MultiDiffusionModel2D::patch_condition(const BasePatching2D& patching,
+                                                 const Condition& condition, int64_t batch) const {
+  condition.check_batch(batch, "MultiDiffusionModel2D");
+  Condition out;
+  if (condition.is_tensor()) {
+    out = patched(patching, "", condition.tensor());
+  } else {
+    for (const auto& [key, x] : condition.entries()) out = out.with(key, patched(patching, key, x));
+  }
+  if (!pos_embd_.defined()) return out;
+  const auto [h, w] = global_shape_;
+  const Tensor all = expand(unsqueeze(pos_embd_, 0), {batch, pos_embd_.size(0), h, w});
+  return out.named("condition").with("positional_embedding", patching.apply(all));
+}
+
+Tensor MultiDiffusionModel2D::operator()(const Tensor& x, const Tensor& t,
+                                         const Condition& condition) const {
+  const BasePatching2D& cut = patching();
+  check(x.rank() == 4 && t.shape() == Shape{x.size(0)},
+        "MultiDiffusionModel2D: wants x [B, C, H, "
+        "W] and t [B], got ",
+        x.shape(), " and ", t.shape());
+  const Tensor y = model_(cut.apply(x), cut.repeat(t), patch_condition(cut, condition, x.size(0)));
+  return fuses_ ? static_cast<const GridPatching2D&>(cut).fuse(y, x.size(0)) : y;
+}
+
+}  // namespace brume::diffusion

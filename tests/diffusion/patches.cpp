@@ -1,0 +1,225 @@
+#include <cmath>
+
+#include <doctest/doctest.h>
+
+#include <brume/autograd/backward.h>
+#include <brume/autograd/ops/pointwise.h>
+#include <brume/autograd/ops/random.h>
+#include <brume/autograd/ops/reduce.h>
+#include <brume/autograd/ops/shape.h>
+#include <brume/diffusion/multi_diffusion/losses.h>
+#include <brume/diffusion/multi_diffusion/predictor.h>
+#include <brume/diffusion/sample.h>
+#include <brume/diffusion/schedulers/edm.h>
+
+#include "tests/error_of.h"
+
+using namespace brume;
+using namespace brume::diffusion;
+
+namespace {
+
+Tensor noise(const Shape& shape, uint64_t seed = 5) {
+  Generator rng(seed);
+  return normal(shape, rng);
+}
+double largest_difference(const Tensor& a, const Tensor& b) { return max(abs(a - b)).item(); }
+
+// A model that looks at each pixel alone, so that cutting changes nothing.
+AnyModel pixelwise() {
+  return [](const Tensor& x, const Tensor& t, const Condition& c) {
+    Tensor y = x * (1.0 / (1.0 + per_sample(t, x)));
+    for (const auto& [key, value] : c.entries())
+      y = y + tanh(value.rank() == 4 ? slice(value, 1, 0, 1) : per_sample(select(value, 1, 0), x));
+    return y;
+  };
+}
+
+nn::Ref<MultiDiffusionModel2D> patch_model(MultiDiffusionModel2DConfig c = {}) {
+  c.global_spatial_shape = {12, 10};
+  return nn::make<MultiDiffusionModel2D>(pixelwise(), c);
+}
+
+}  // namespace
+
+TEST_CASE("patches put together again are the image") {
+  const Tensor x = noise({2, 3, 32, 48});
+  for (const auto& [size, overlap, boundary] :
+       {std::array<int64_t, 3>{8, 0, 0}, {16, 4, 0}, {16, 4, 2}, {12, 0, 2}}) {
+    const GridPatching2D grid({32, 48}, {size, size}, overlap, boundary);
+    CHECK(largest_difference(grid.fuse(grid.apply(x), 2), x) < 1e-6);
+  }
+}
+
+TEST_CASE("a grid has as many patches as it takes to cover the image") {
+  const auto count = [](Size2D image, Size2D patch, int64_t overlap, int64_t boundary) {
+    return GridPatching2D(image, patch, overlap, boundary).patch_num();
+  };
+  CHECK(count({32, 32}, {8, 8}, 0, 0) == 16);
+  CHECK(count({32, 32}, {8, 8}, 2, 1) == 49);
+  CHECK(count({32, 32}, {12, 12}, 0, 2) == 16);
+  CHECK(count({32, 32}, {16, 24}, 4, 2) == 8);
+  CHECK(count({32, 48}, {12, 12}, 2, 1) == 24);
+  CHECK(count({48, 64}, {12, 12}, 4, 2) == 88);
+  CHECK(count({64, 64}, {16, 16}, 4, 2) == 49);
+}
+
+TEST_CASE("one patch larger than the image is the image reflected around itself") {
+  const Tensor x = noise({1, 1, 6, 4});
+  const Tensor patch = image_batching(x, 8, 6, 0, 1);
+  REQUIRE(patch.shape() == Shape{1, 1, 8, 6});
+  CHECK(slice(slice(patch, 2, 1, 7), 3, 1, 5).to_vector<float>() == x.to_vector<float>());
+  CHECK(select(patch, 2, 0).to_vector<float>() == select(patch, 2, 2).to_vector<float>());
+  CHECK(image_fuse(patch, 6, 4, 1, 0, 1).to_vector<float>() == x.to_vector<float>());
+}
+
+TEST_CASE("random patches stay inside the image and know their pixels") {
+  Generator rng(3);
+  RandomPatching2D random({9, 7}, {4, 3}, 50, rng);
+  const Tensor x = noise({2, 1, 9, 7}), patches = random.apply(x), where = random.global_index();
+  const auto at = where.to_vector<int64_t>();
+  const auto pixels = x.to_vector<float>(), cut = patches.to_vector<float>();
+  for (size_t p = 0; p < 50; ++p)
+    for (size_t k = 0; k < 12; ++k) {
+      const auto row = at[p * 24 + k], column = at[p * 24 + 12 + k];
+      REQUIRE((row >= 0 && row < 9 && column >= 0 && column < 7));
+      // Row p * B + b is patch p of image b; here b = 1.
+      CHECK(cut[(p * 2 + 1) * 12 + k] == pixels[static_cast<size_t>(63 + row * 7 + column)]);
+    }
+  const auto before = patches.to_vector<float>();
+  random.reset_patch_indices(rng);
+  CHECK(random.apply(x).to_vector<float>() != before);
+  const Tensor rows = random.global_index_of_rows(2);
+  CHECK(select(rows, 0, 7).to_vector<int64_t>() ==
+        select(random.global_index(), 0, 3).to_vector<int64_t>());
+}
+
+TEST_CASE("gradients of cutting go to the pixels that were read, those of fusing to all patches") {
+  const GridPatching2D grid({8, 6}, {4, 4}, 1, 1);
+  const Tensor x = set_requires_grad(noise({1, 2, 8, 6})), c = noise({1, 2, 8, 6}, 6);
+  const Tensor back = grad({sum(grid.fuse(grid.apply(x), 1) * c)}, {x})[0];
+  CHECK(largest_difference(back, c) < 1e-6);
+}
+
+TEST_CASE("an additional input is resized to every patch of its image") {
+  const GridPatching2D grid({8, 8}, {4, 4});
+  const Tensor x = noise({2, 1, 8, 8}), extra = full({2, 3, 16, 2}, 7);
+  const Tensor y = grid.apply(x, extra);
+  REQUIRE(y.shape() == Shape{8, 4, 4, 4});
+  CHECK(min(slice(y, 1, 1, 4)).item() == doctest::Approx(7));
+  CHECK(resize_bilinear(from_vector(std::vector<float>{0, 2}, {1, 1, 1, 2}), {1, 4})
+            .to_vector<float>() == std::vector<float>{0, 0.5, 1.5, 2});
+}
+
+TEST_CASE("a model of patches does what the model does to the whole image") {
+  const Tensor x = noise({2, 1, 12, 10}), image = noise({2, 1, 12, 10}, 6), t = full({2}, 0.5);
+  const auto model = patch_model({.condition_patch = true});
+  model->set_grid_patching({5, 4}, 1, 0);
+  CHECK(largest_difference(model(x, t, image), pixelwise()(x, t, image)) < 1e-6);
+  MultiDiffusionPredictor whole(model, {.condition = image});
+  MultiDiffusionPredictor chunks(model, {.condition = image, .chunk_size = 3});
+  for (MultiDiffusionPredictor* p : {&whole, &chunks}) {
+    p->set_patching(1, 0);  // the patch shape is the model's
+    CHECK(largest_difference((*p)(x, t), pixelwise()(x, t, image)) < 1e-6);
+  }
+  CHECK(whole(x, t).to_vector<float>() == chunks(x, t).to_vector<float>());
+}
+
+TEST_CASE("the embedding of a patch is the part of the grid that it covers") {
+  const auto model = patch_model(
+      {.positional_embedding = GlobalEmbedding::linear, .channels_positional_embedding = 2});
+  const Tensor x = noise({2, 1, 12, 10}), t = full({2}, 0.5);
+  model->set_grid_patching({6, 5});
+  // The model adds tanh of the first channel, rows from -1 to 1.
+  const Tensor added = model(x, t) - pixelwise()(x, t, {});
+  CHECK(select(select(select(added, 0, 1), 0, 0), 0, 0).to_vector<float>()[3] ==
+        doctest::Approx(std::tanh(-1)));
+  CHECK(select(select(select(added, 0, 1), 0, 0), 0, 11).to_vector<float>()[9] ==
+        doctest::Approx(std::tanh(1)));
+  MultiDiffusionPredictor predictor(model, {.chunk_size = 3});
+  predictor.set_patching(0, 0);
+  CHECK(predictor(x, t).to_vector<float>() == model(x, t).to_vector<float>());
+}
+
+TEST_CASE("checkpointing keeps the gradients of a predictor") {
+  const auto model = patch_model();
+  const Tensor t = full({1}, 0.5);
+  const auto gradient = [&](bool again) {
+    MultiDiffusionPredictor p(model, {.chunk_size = 2, .use_checkpointing = again});
+    p.set_patching(0, 0, {6, 5});
+    const Tensor x = set_requires_grad(noise({1, 1, 12, 10}));
+    return grad({sum(square(p(x, t)))}, {x})[0].to_vector<float>();
+  };
+  CHECK(gradient(true) == gradient(false));
+}
+
+TEST_CASE("guidance of patches is guidance of the image where patches do not overlap") {
+  const EDMNoiseScheduler s;
+  const auto to_score = [&](const Tensor& x0, const Tensor& x, const Tensor& t) {
+    return s.x0_to_score(x0, x, t);
+  };
+  const Tensor x = noise({2, 1, 12, 10}), y = noise({2, 1, 12, 10}, 7), t = full({2}, 0.5);
+  const Tensor mask = convert(gt(noise({2, 1, 12, 10}, 8), 0), DType::f32);
+  const Observations o{.y = y, .std_y = 0.3};
+  const auto model = patch_model();
+  MultiDiffusionPredictor p(model, {.chunk_size = 3});
+  p.set_patching(0, 0, {6, 5});
+  const MultiDiffusionDPSScorePredictor patches(
+      p, to_score, {MultiDiffusionDataConsistencyDPSGuidance(p, mask, o)});
+  const DPSScorePredictor whole(bind(pixelwise()), to_score, {DataConsistencyDPSGuidance(mask, o)});
+  const NoGrad guard;
+  CHECK(largest_difference(patches(x, t), whole(x, t)) < 1e-4);
+  const auto square_of = [](const Tensor& x0) { return square(x0); };
+  const MultiDiffusionDPSScorePredictor by_operator(
+      p, to_score, {MultiDiffusionModelConsistencyDPSGuidance(p, square_of, o)});
+  const DPSScorePredictor whole_by_operator(bind(pixelwise()), to_score,
+                                            {ModelConsistencyDPSGuidance(square_of, o)});
+  CHECK(largest_difference(by_operator(x, t), whole_by_operator(x, t)) < 1e-3);
+}
+
+TEST_CASE("losses of random patches are zero for a perfect model") {
+  const EDMNoiseScheduler s;
+  Generator rng(9);
+  const Tensor x0 = zeros({2, 1, 12, 10});
+  const AnyModel perfect = [](const Tensor& x, const Tensor&, const Condition&) {
+    return zeros_like(x);
+  };
+  const auto model = nn::make<MultiDiffusionModel2D>(
+      perfect, MultiDiffusionModel2DConfig{.global_spatial_shape = {12, 10}});
+  const MultiDiffusionMSEDSMLoss loss(model, s, {.reduction = Reduction::none});
+  CHECK(error_of([&] { (void)loss(x0, rng); }) ==
+        "MultiDiffusionModel2D: patches are not random; call set_random_patching first");
+  model->set_random_patching({4, 5}, 3, rng);
+  const Tensor value = loss(x0, rng);
+  CHECK(value.shape() == Shape{6, 1, 4, 5});
+  CHECK(max(abs(value)).item() == 0);
+  const MultiDiffusionWeightedMSEDSMLoss weighted(model, s);
+  CHECK(weighted(x0, ones({2, 1, 12, 10}), rng).item() == 0);
+  CHECK(error_of([&] {
+          (void)weighted(x0, ones({2, 1, 1, 1}), rng);
+        }) ==
+        "MultiDiffusionWeightedMSEDSMLoss: weight is [2, 1, 1, 1] for data of [2, 1, 12, 10]");
+}
+
+TEST_CASE("patching says what does not fit") {
+  CHECK(error_of([] {
+          GridPatching2D({8, 8}, {4, 4}, 3, 1);
+        }) == "GridPatching2D: a patch of 4 pixels with overlap 3 and boundary 1 does not advance");
+  CHECK(error_of([] {
+          (void)GridPatching2D({8, 8}, {4, 4}).apply(ones({1, 1, 8, 7}));
+        }) == "GridPatching2D: wants images of 8x8, got [1, 1, 8, 7]");
+  CHECK(error_of([] {
+          (void)GridPatching2D({8, 8}, {4, 4}).fuse(ones({3, 1, 4, 4}), 1);
+        }) == "GridPatching2D: fuse wants 4 patches of 4x4 for each of 1 images, got [3, 1, 4, 4]");
+  CHECK(error_of([] {
+          (void)patch_model()(ones({1, 1, 12, 10}), ones({1}));
+        }).starts_with("MultiDiffusionModel2D: has no patching"));
+  CHECK(error_of([] {
+          (void)MultiDiffusionPredictor(patch_model())(ones({1, 1, 12, 10}), ones({1}));
+        }) == "MultiDiffusionPredictor: call set_patching first");
+  CHECK(error_of([] {
+          MultiDiffusionPredictor(patch_model()).set_patching(0, 0);
+        }).starts_with("MultiDiffusionPredictor: set_patching wants a patch shape"));
+  CHECK(error_of([] { patch_model({.condition_patch = true, .condition_interp = true}); }) ==
+        "MultiDiffusionModel2D: condition_patch and condition_interp exclude each other");
+}
