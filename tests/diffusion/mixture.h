@@ -30,7 +30,8 @@ struct Mixture {
   /// @shape result [n, D]
   Tensor draw(int64_t n, Generator& rng) const {
     const Tensor which = random_integers({n}, 0, means.size(0), rng);
-    return convert(index_select(means, 0, which), DType::f32) + normal({n, means.size(1)}, rng) * scale;
+    return convert(index_select(means, 0, which), DType::f32) +
+           normal({n, means.size(1)}, rng) * scale;
   }
 };
 
