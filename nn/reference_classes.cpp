@@ -25,6 +25,11 @@ const std::vector<ReferenceClass>& classes() {
       {"DiT", "DiT", "physicsnemo.models.dit.dit", "0.2.0"},
       {"DiffusionUNet3D", "DiffusionUNet3D",
        "physicsnemo.experimental.models.diffusion_unets.diffusion_unet_3d", kFirstVersion},
+      {"EDMPrecond", "EDMPrecond", "physicsnemo.diffusion.preconditioners.legacy", kFirstVersion},
+      {"EDMPrecondSR", "EDMPrecondSR", "physicsnemo.diffusion.preconditioners.legacy",
+       kFirstVersion},
+      {"EDMPrecondSuperResolution", "EDMPrecondSuperResolution",
+       "physicsnemo.diffusion.preconditioners.legacy", kFirstVersion},
       {"EDMPreconditioner", "EDMPreconditioner",
        "physicsnemo.diffusion.preconditioners.preconditioners", kFirstVersion},
       {"FNO", "FNO", "physicsnemo.models.fno.fno", kFirstVersion},
@@ -44,10 +49,14 @@ const std::vector<ReferenceClass>& classes() {
       {"StormCastUNet", "StormCastUNet", "physicsnemo.models.diffusion_unets.unet", kFirstVersion},
       {"Transolver", "Transolver", "physicsnemo.models.transolver.transolver", kFirstVersion},
       {"UNet3D", "UNet", "physicsnemo.models.unet.unet", kFirstVersion},
+      {"VEPrecond", "VEPrecond", "physicsnemo.diffusion.preconditioners.legacy", kFirstVersion},
       {"VEPreconditioner", "VEPreconditioner",
        "physicsnemo.diffusion.preconditioners.preconditioners", kFirstVersion},
+      {"VPPrecond", "VPPrecond", "physicsnemo.diffusion.preconditioners.legacy", kFirstVersion},
       {"VPPreconditioner", "VPPreconditioner",
        "physicsnemo.diffusion.preconditioners.preconditioners", kFirstVersion},
+      {"iDDPMPrecond", "iDDPMPrecond", "physicsnemo.diffusion.preconditioners.legacy",
+       kFirstVersion},
   };
   return table;
 }

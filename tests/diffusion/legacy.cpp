@@ -6,7 +6,9 @@
 
 #include <brume/autograd/ops/pointwise.h>
 #include <brume/autograd/ops/random.h>
+#include <brume/autograd/ops/shape.h>
 #include <brume/diffusion/legacy/corrdiff_losses.h>
+#include <brume/diffusion/legacy/generate.h>
 #include <brume/diffusion/legacy/losses.h>
 #include <brume/diffusion/legacy/preconditioners.h>
 #include <brume/diffusion/legacy/samplers.h>
@@ -221,6 +223,31 @@ TEST_CASE("the losses of CorrDiff regress the mean and denoise what it leaves") 
   CHECK(residual(net, clean, low, rng, {.patching = &patching}).shape() == Shape{6, 3, 4, 4});
   CHECK(seen == 5);
   for (float value : residual(net, mean, low, rng).to_vector<float>()) CHECK(value == 0);
+}
+
+TEST_CASE("an ensemble is the mean and one sample for each seed, however the seeds are split") {
+  Generator rng(11);
+  const Tensor low = normal({1, 1, 4, 4}, rng);
+  const AnyModel net = [](const Tensor& x, const Tensor&, const Condition& c) {
+    return x * 0.5 + c.at("img_lr");
+  };
+  const Tensor mean = regression_step(net, low, {3, 1, 4, 4});
+  CHECK(mean.shape() == Shape{3, 1, 4, 4});
+  CHECK(select(mean, 0, 2).to_vector<float>() == select(low, 0, 0).to_vector<float>());
+  const EnsembleSampler sampler = [&](const Tensor& latents, const LegacySamplerInputs& inputs,
+                                      NoiseSource& noise) {
+    return stochastic_sampler(net, latents, inputs, noise, {.num_steps = 4, .S_churn = 1});
+  };
+  const auto members = [&](const std::vector<std::vector<uint64_t>>& seeds) {
+    return diffusion_step(sampler, 1, seeds, {.img_lr = low}).to_vector<float>();
+  };
+  CHECK(members({{4, 5, 6}}) == members({{4}, {}, {5, 6}}));
+  CHECK(diffusion_step(sampler, 1, {{1, 2}}, {.img_lr = low}, 5).shape() == Shape{2, 1, 4, 4});
+  CHECK(error_of([&] { (void)diffusion_step(sampler, 1, {{}}, {.img_lr = low}); }) ==
+        "diffusion_step: wants at least one seed");
+  CHECK(error_of([&] {
+          (void)regression_step(net, ones({2, 1, 4, 4}), {2, 1, 4, 4});
+        }) == "regression_step: wants one image [1, C, H, W], got [2, 1, 4, 4]");
 }
 
 TEST_CASE("variance schedules run from the first beta to the last") {
