@@ -138,7 +138,7 @@ class Resolver {
       TorchTensor t = tensor_of(arguments[0]);
       t.is_parameter = true;
       t.requires_grad = pickle_.boolean(arguments[1], "requires_grad");
-      return add(std::move(t));
+      return add(t);
     }
     if (function == kFromType) {  // (function, Tensor, arguments, state)
       takes(4, 4);
@@ -194,7 +194,7 @@ class Resolver {
     if (t.shape.rank() != t.strides.rank())
       pickle_.fail(i, cat("a tensor of shape ", t.shape, " and strides ", t.strides));
     check_inside(i, t, s);
-    return add(std::move(t));
+    return add(t);
   }
 
   void check_inside(Index i, const TorchTensor& t, const TorchStorage& s) const {
@@ -219,7 +219,7 @@ class Resolver {
   }
 
   // Views that differ count each, since each is read into memory of its own.
-  TorchObject add(TorchTensor t) {
+  TorchObject add(const TorchTensor& t) {
     std::vector<int64_t> view{static_cast<int64_t>(t.storage), t.offset};
     view.insert(view.end(), t.shape.begin(), t.shape.end());
     view.insert(view.end(), t.strides.begin(), t.strides.end());
@@ -230,7 +230,7 @@ class Resolver {
                          "allow");
       bytes_left_ -= bytes;
     }
-    out_.tensors.push_back(std::move(t));
+    out_.tensors.push_back(t);
     return {TorchObject::tensor, static_cast<uint32_t>(out_.tensors.size() - 1)};
   }
 

@@ -31,7 +31,7 @@ std::string zip_archive(const std::vector<ZipPart>& parts) {
                               little(p.unpacked ? *p.unpacked : p.content.size(), 4);
     const std::string& listed = p.list_name.empty() ? p.name : p.list_name;
     list += "PK\1\2" + little(20, 2) + little(20, 2) + little(p.flags, 2) + facts +
-            little(listed.size(), 2) + little(0, 12) + little(out.size(), 4) + listed;
+            little(listed.size(), 2) + std::string(12, '\0') + little(out.size(), 4) + listed;
     out += "PK\3\4" + little(20, 2) + little(p.flags, 2) + facts + little(p.name.size(), 2) +
            little(0, 2) + p.name + packed;
   }

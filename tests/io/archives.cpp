@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <brume/core/io/tar.h>
+#include <brume/core/io/torch_pt.h>
 #include <brume/core/io/zip.h>
 
 #include "tests/io/archive_bytes.h"
@@ -163,6 +164,33 @@ TEST_CASE("tar: links, names that climb, and sizes beyond the end are refused") 
   std::string broken = tar_archive({{"a", "b"}});
   broken[3] = 'x';
   CHECK(contains(tar_error(broken), "the checksum is wrong"));
+}
+
+TEST_CASE("bad .mdlus files are refused here if the archive or the state in it is at fault") {
+  if (!io::has_zip()) return;
+  const std::string bad = BRUME_SOURCE_DIR "/tests/conformance/data/bad/mdlus_";
+  const auto refuse = [&](const std::string& name) {
+    return error_of<FormatError>([&] {
+      std::shared_ptr<const io::ByteSource> state,
+          archive = std::make_shared<io::FileSource>(bad + name + ".mdlus");
+      if (io::is_tar(*archive)) {
+        for (const io::TarEntry& e : io::read_tar(*archive))
+          if (e.name == "model.pt")
+            state = std::make_shared<io::SourcePart>(archive, "model.pt", e.offset, e.bytes);
+      } else {
+        const io::ZipFile zip(archive);
+        state = zip.open(zip.at("model.pt"));
+      }
+      const io::TorchFile file(state);
+      for (const io::TorchEntry& e : file.entries()) (void)file.read(e.tensor);
+    });
+  };
+  for (const char* name : {"truncated", "not_archive", "no_model", "malicious", "tar_traversal"})
+    CHECK(refuse(name) != "");
+  // The others are at fault in what nn reads.
+  for (const char* name : {"no_args", "no_metadata", "bad_args_json", "bad_version",
+                           "unknown_argument", "shape_mismatch", "missing_key", "unexpected_key"})
+    CHECK(refuse(name).empty());
 }
 
 }  // namespace brume::test

@@ -155,6 +155,22 @@ TEST_CASE("loading takes at most twice the file's size and 64 MB") {
     most(safetensors_bytes(entry, std::string(size_t{64} << 20, 'x')),
          [] { io::load_safetensors(kPath); });
   }
+  SUBCASE("pickles of as many values as they may have") {
+    if (!io::has_zip()) return;
+    const int count = (3 << 17) - 1;
+    const std::string nested = "]" + std::string(count, '\x85') + ".";
+    std::string listed = "](";
+    for (int i = 0; i < count / 2; ++i) listed += "]K\1";
+    listed += "e.";
+    for (const std::string& pickle : {nested, listed})
+      most(zip_archive({{"m/data.pkl", pickle}}), [] { io::open_torch(kPath).entries(); });
+  }
+  SUBCASE("a large tensor of torch, and a view of it") {
+    if (!io::has_zip()) return;
+    const Tensor x = zeros({1 << 22});
+    const std::vector<std::pair<std::string, Tensor>> state{{"x", x}};
+    most(io::torch_bytes(state), load_torch);
+  }
   SUBCASE("a column-major npy") {
     most(npy_bytes("{'descr': '<f4', 'fortran_order': True, 'shape': (4096, 4096), }",
                    std::string(size_t{64} << 20, 'x')),
