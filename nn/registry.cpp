@@ -76,9 +76,9 @@ Ref<Module> construct_once(const std::string& class_name, const Json& arguments)
     const std::vector<std::string_view> known(names.begin(), names.end());
     throw FormatError(
         cat("construct: no class is registered as ", io::quote(class_name),
-            suggestion(class_name, known),
-            ". Files with diffusion models are read by diffusion::load; a class of your own needs "
-            "register_class first"));
+            " (files with diffusion models are read by diffusion::load; a class of your own needs "
+            "register_class first)",
+            suggestion(class_name, known)));
   }
   const detail::ConstructionDepth depth;
   Ref<Module> module;
