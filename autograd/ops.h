@@ -4,6 +4,7 @@
 
 #include <brume/autograd/ops/attention.h>
 #include <brume/autograd/ops/conv.h>
+#include <brume/autograd/ops/fft.h>
 #include <brume/autograd/ops/index.h>
 #include <brume/autograd/ops/loss.h>
 #include <brume/autograd/ops/matmul.h>
@@ -11,4 +12,5 @@
 #include <brume/autograd/ops/pointwise.h>
 #include <brume/autograd/ops/random.h>
 #include <brume/autograd/ops/reduce.h>
+#include <brume/autograd/ops/resample.h>
 #include <brume/autograd/ops/shape.h>

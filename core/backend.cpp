@@ -14,6 +14,7 @@ const Backend cpu_backend{.name = "cpu",
                           .norm = cpu_norm,
                           .attention = cpu_attention,
                           .index = cpu_index,
+                          .fft = cpu_fft,
                           .random = cpu_random,
                           .optim = cpu_optim};
 

@@ -8,6 +8,7 @@
 #include <brume/core/device.h>
 #include <brume/core/kernels/attention.h>
 #include <brume/core/kernels/conv.h>
+#include <brume/core/kernels/fft.h>
 #include <brume/core/kernels/gemm.h>
 #include <brume/core/kernels/index.h>
 #include <brume/core/kernels/norm.h>
@@ -42,6 +43,7 @@ struct Backend {
   const NormKernels& norm;
   const AttentionKernels& attention;
   const IndexKernels& index;
+  const FftKernels& fft;
   const RandomKernels& random;
   const OptimKernels& optim;
 };

@@ -16,6 +16,7 @@ const ConvKernels no_conv{};
 const NormKernels no_norm{};
 const AttentionKernels no_attention{};
 const IndexKernels no_index{};
+const FftKernels no_fft{};
 const RandomKernels no_random{};
 const OptimKernels no_optim{};
 
@@ -28,6 +29,7 @@ const Backend table{.name = "cuda",
                     .norm = no_norm,
                     .attention = no_attention,
                     .index = no_index,
+                    .fft = no_fft,
                     .random = no_random,
                     .optim = no_optim};
 

@@ -12,6 +12,7 @@ extern const ConvKernels cpu_conv;
 extern const NormKernels cpu_norm;
 extern const AttentionKernels cpu_attention;
 extern const IndexKernels cpu_index;
+extern const FftKernels cpu_fft;
 extern const RandomKernels cpu_random;
 extern const OptimKernels cpu_optim;
 

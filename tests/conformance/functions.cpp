@@ -19,6 +19,8 @@ const Functions& functions() {
     add_products(t);
     add_norms(t);
     add_losses(t);
+    add_transforms(t);
+    add_resampling(t);
     add_diffusion(t);
     add_guidance(t);
     add_legacy(t);

@@ -21,6 +21,8 @@ void add_indexing(Functions& table);
 void add_products(Functions& table);
 void add_norms(Functions& table);
 void add_losses(Functions& table);
+void add_transforms(Functions& table);
+void add_resampling(Functions& table);
 void add_diffusion(Functions& table);
 void add_guidance(Functions& table);
 void add_legacy(Functions& table);

@@ -92,6 +92,8 @@ Rows random_rows();
 Rows loss_rows();
 Rows matmul_rows();
 Rows norm_rows();
+Rows fft_rows();
+Rows resample_rows();
 
 Rows all_rows();
 inline std::string operation(const OpRow& row) {

@@ -1,0 +1,42 @@
+#pragma once
+// Discrete Fourier transforms, along one axis or several. A complex tensor is a real one with a
+// last axis of 2 (real, imaginary part), which no axis number counts.
+
+#include <optional>
+#include <vector>
+
+#include <brume/autograd/node.h>
+
+namespace brume {
+
+/// Where the factor 1 / n stands: behind the inverse transform, behind the forward one, or half of
+/// it (1 / sqrt(n)) behind both.
+enum class FftNorm { backward, forward, ortho };
+
+struct FftOptions {
+  FftNorm norm = FftNorm::backward;
+  /// Lengths of the axes: x is cut or filled up with zeros first. Empty: x's own.
+  std::vector<int64_t> sizes = {};
+};
+
+/// Of a complex x along `axes`; every axis has any length. @shape [..., 2] -> same
+Tensor fft(const Tensor& x, const std::vector<int64_t>& axes = {-1},
+           const FftOptions& options = {});
+Tensor ifft(const Tensor& x, const std::vector<int64_t>& axes = {-1},
+            const FftOptions& options = {});
+/// Of a real x; the last of `axes` keeps the frequencies 0 .. n / 2. @shape [..., n] -> [..., n / 2
+/// + 1, 2]
+Tensor rfft(const Tensor& x, const std::vector<int64_t>& axes = {-1},
+            const FftOptions& options = {});
+/// The reverse: inverse transforms along all axes but the last, then that of a Hermitian spectrum,
+/// whose imaginary parts at 0 and n / 2 are not read. Without `sizes` the last length is even:
+/// 2 (m - 1). @shape [..., m, 2] -> [..., n]
+Tensor irfft(const Tensor& x, const std::vector<int64_t>& axes = {-1},
+             const FftOptions& options = {});
+
+/// a b of complex tensors that broadcast.
+Tensor complex_multiply(const Tensor& a, const Tensor& b);
+/// K products of complex matrices. @shape x [K, N, I, 2], w [K, I, O, 2] -> [K, N, O, 2]
+Tensor complex_matmul(const Tensor& x, const Tensor& w);
+
+}  // namespace brume

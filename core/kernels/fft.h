@@ -1,0 +1,24 @@
+#pragma once
+// Family fft: discrete Fourier transforms along one axis, unnormalised but for a factor.
+
+#include <cstdint>
+
+#include <brume/core/kernels/kernel.h>
+
+namespace brume {
+
+// Complex tensors have a last axis of 2: real, imaginary. f32 or f64, any strides; an axis has any
+// length from 1. A line's bits do not depend on the lines beside it.
+struct FftKernels {
+  // y[k] = factor * sum_j x[j] exp(-+2 pi i j k / n), minus forward, plus inverse; y of x's shape.
+  Kernel<"fft", void(bool inverse, int axis, double factor, const View& x, const View& y)> fft{};
+  // Of real x [..., n, ...] the frequencies k = 0 .. n / 2 of y [..., n / 2 + 1, ..., 2]. Those
+  // that have a mirror image beyond (0 and n / 2 have none) are multiplied by `paired` too.
+  Kernel<"rfft", void(int axis, double factor, double paired, const View& x, const View& y)> rfft{};
+  // Real y [..., n, ...] from x [..., n / 2 + 1, ..., 2] as from its whole, Hermitian spectrum, the
+  // paired frequencies multiplied by `paired` before; imaginary parts of 0 and n / 2 are not read.
+  Kernel<"irfft", void(int axis, double factor, double paired, const View& x, const View& y)>
+      irfft{};
+};
+
+}  // namespace brume

@@ -1,0 +1,74 @@
+// Rows of autograd/ops/fft.h.
+
+#include <brume/autograd/ops/fft.h>
+
+#include "tests/ops/op_row.h"
+
+namespace brume::op_table {
+namespace {
+
+using In = const Tensors&;
+
+// Lengths with code of their own, mixed ones, and primes that become a convolution.
+Rows lengths() {
+  Rows rows;
+  for (const int64_t n : {1, 2, 3, 4, 5, 7, 8, 12, 13, 17, 30, 34, 64, 77}) {
+    rows.push_back(
+        {cat("fft of ", n), {normal({3, n, 2})}, [](In in) { return fft(in[0]); }, {.batch = 1}});
+    rows.push_back(
+        {cat("rfft of ", n), {normal({3, n})}, [](In in) { return rfft(in[0]); }, {.batch = 1}});
+    rows.push_back({cat("irfft to ", n),
+                    {normal({3, n / 2 + 1, 2})},
+                    [n](In in) { return irfft(in[0], {-1}, {.sizes = {n}}); },
+                    {.batch = 1}});
+  }
+  return rows;
+}
+
+}  // namespace
+
+Rows fft_rows() {
+  Rows rows = lengths();
+  const Rows more = {
+      {"fft of the first axis, ortho",
+       {normal({6, 5, 2})},
+       [](In in) { return fft(in[0], {0}, {.norm = FftNorm::ortho}); },
+       {.second_order = true, .refuses = {{{6, 5, 3}}, {{2}}}}},
+      {"ifft of two axes, cut and filled up",
+       {normal({2, 6, 5, 2})},
+       [](In in) {
+         return ifft(in[0], {1, 2}, {.sizes = {4, 7}});
+       },
+       {.second_order = true, .batch = 1}},
+      {"rfft of two axes",
+       {normal({2, 4, 6})},
+       [](In in) {
+         return rfft(in[0], {1, 2}, {.norm = FftNorm::forward});
+       },
+       {.second_order = true, .batch = 1}},
+      {"rfft of axes that are not the last",
+       {normal({2, 4, 5, 3})},
+       [](In in) {
+         return rfft(in[0], {1, 2});
+       },
+       {.second_order = true, .batch = 1}},
+      {"irfft of three axes",
+       {normal({2, 3, 4, 4, 2})},
+       [](In in) {
+         return irfft(in[0], {1, 2, 3});
+       },
+       {.second_order = true, .batch = 1, .refuses = {{{2, 3, 4, 4, 1}}}}},
+      {"complex_multiply, broadcast",
+       {normal({2, 3, 2}), normal({3, 2})},
+       [](In in) { return complex_multiply(in[0], in[1]); },
+       {.second_order = true, .refuses = {{{2, 3}, {3, 2}}}}},
+      {"complex_matmul",
+       {normal({2, 4, 3, 2}), normal({2, 3, 5, 2})},
+       [](In in) { return complex_matmul(in[0], in[1]); },
+       {.second_order = true, .refuses = {{{2, 4, 3, 2}, {2, 4, 5, 2}}}}},
+  };
+  rows.insert(rows.end(), more.begin(), more.end());
+  return rows;
+}
+
+}  // namespace brume::op_table
