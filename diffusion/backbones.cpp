@@ -59,6 +59,9 @@ Tensor call_backbone(const nn::CorrDiffRegressionUNet& net, const Tensor& x, con
              {.global_index = image.find("global_index"),
               .lead_time_label = image.find("lead_time_label")});
 }
+Tensor call_backbone(const nn::DiT& net, const Tensor& x, const Tensor& t, const Condition& c) {
+  return net(x, t, c.tensor());
+}
 
 void register_backbones() {
   register_backbone<nn::SongUNet>();
@@ -66,6 +69,7 @@ void register_backbones() {
   register_backbone<nn::SongUNetPosLtEmbd>();
   register_backbone<nn::DhariwalUNet>();
   register_backbone<nn::CorrDiffRegressionUNet>();
+  register_backbone<nn::DiT>();
 }
 
 }  // namespace brume::diffusion

@@ -4,6 +4,7 @@
 #include <brume/diffusion/backbones.h>
 #include <brume/diffusion/legacy/preconditioners.h>
 #include <brume/diffusion/multi_diffusion/model.h>
+#include <brume/diffusion/operator_adapters.h>
 #include <brume/diffusion/preconditioners.h>
 
 namespace brume::diffusion {
@@ -12,6 +13,12 @@ void register_builtin() {
   static const bool once = [] {
     register_backbones();
     register_model<SongUNetAdapter>("SongUNetAdapter");
+    register_model<FullyConnectedAdapter>("FullyConnectedAdapter");
+    register_model<FNOAdapter>("FNOAdapter");
+    register_model<AFNOAdapter>("AFNOAdapter");
+    register_model<ModAFNOAdapter>("ModAFNOAdapter");
+    register_model<MeshGraphNetAdapter>("MeshGraphNetAdapter");
+    register_model<TransolverAdapter>("TransolverAdapter");
     register_model<ConcatConditionWrapper>("ConcatConditionWrapper");
     register_model<EDMPreconditioner>("EDMPreconditioner");
     register_model<VPPreconditioner>("VPPreconditioner");

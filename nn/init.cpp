@@ -4,6 +4,7 @@
 #include <span>
 #include <vector>
 
+#include <brume/autograd/mode.h>
 #include <brume/core/cpu/parallel.h>
 
 namespace brume::nn {
@@ -152,6 +153,7 @@ Tensor detail::initial_tensor(const Shape& shape, const Init& init) {
 }
 
 void detail::redraw(const Tensor& x, const Init& init) {
+  const NoGrad no_grad;  // x may be a parameter already
   if (draws_values()) initialise(x, init, state.rng ? *state.rng : default_generator());
 }
 

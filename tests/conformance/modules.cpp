@@ -1,48 +1,22 @@
 #include "tests/conformance/modules.h"
 
 #include <algorithm>
-#include <map>
 
 #include <brume/diffusion/preconditioners.h>
+#include <brume/nn/layers/embedding.h>
 #include <brume/nn/layers/mlp.h>
+#include <brume/nn/layers/unet_block.h>
 #include <brume/nn/models/fully_connected.h>
-#include <brume/nn/models/regression_unet.h>
 #include <brume/nn/registry.h>
 
+#include "tests/conformance/module_calls.h"
 #include "tests/conformance/toy_modules.h"
 
 namespace brume::conformance {
 namespace {
 
-template <class M>
-M& of(const Object& self) {
-  return *module_of(self).as<M>();
-}
-
-// The many modules that take one tensor.
-template <class M>
-Value of_x(const Object& self, Arguments& a) {
-  return of<M>(self)(a.tensor("x"));
-}
-
 Value unet_block(const Object& self, Arguments& a) {
   return of<nn::UNetBlock>(self)(a.tensor("x"), a.tensor("emb"));
-}
-
-template <class M>
-Value unet(const Object& self, Arguments& a) {
-  return of<M>(self)(a.tensor("x"), a.tensor("noise_labels"), a.optional_tensor("class_labels"),
-                     a.optional_tensor("augment_labels"));
-}
-template <class M>
-Value unet_on_grid(const Object& self, Arguments& a) {
-  return of<M>(self)(a.tensor("x"), a.tensor("noise_labels"), a.optional_tensor("class_labels"),
-                     {.global_index = a.optional_tensor("global_index"),
-                      .lead_time_label = a.optional_tensor("lead_time_label")},
-                     a.optional_tensor("augment_labels"));
-}
-Value corrdiff_unet(const Object& self, Arguments& a) {
-  return of<nn::CorrDiffRegressionUNet>(self)(a.tensor("x"), a.optional_tensor("img_lr"));
 }
 
 // Every model is called the same way.
@@ -64,47 +38,48 @@ const Methods kPreconditioner = {{"", model},
                                  {"sigma", preconditioner_sigma}};
 
 // How the classes are called; a class without an entry is an unknown target.
-const std::map<std::string, Methods, std::less<>>& calls() {
-  static const std::map<std::string, Methods, std::less<>> table = {
-      {"Linear", {{"", of_x<nn::Linear>}}},
-      {"Conv2d", {{"", of_x<nn::Conv2d>}}},
-      {"GroupNorm", {{"", of_x<nn::GroupNorm>}}},
-      {"UNetAttention", {{"", of_x<nn::UNetAttention>}}},
-      {"UNetBlock", {{"", unet_block}}},
-      {"PositionalEmbedding", {{"", of_x<nn::PositionalEmbedding>}}},
-      {"FourierEmbedding", {{"", of_x<nn::FourierEmbedding>}}},
-      {"SongUNet", {{"", unet<nn::SongUNet>}}},
-      {"SongUNetPosEmbd", {{"", unet_on_grid<nn::SongUNetPosEmbd>}}},
-      {"SongUNetPosLtEmbd", {{"", unet_on_grid<nn::SongUNetPosLtEmbd>}}},
-      {"DhariwalUNet", {{"", unet<nn::DhariwalUNet>}}},
-      {"CorrDiffRegressionUNet", {{"", corrdiff_unet}}},
-      {"StormCastUNet", {{"", of_x<nn::StormCastUNet>}}},
-      {"Mlp", {{"", of_x<nn::Mlp>}}},
-      {"FullyConnected", {{"", of_x<nn::FullyConnected>}}},
-      {"ConcatConditionWrapper", {{"", model}}},
-      {"EDMPreconditioner", kPreconditioner},
-      {"VPPreconditioner", kPreconditioner},
-      {"VEPreconditioner", kPreconditioner},
-      {"IDDPMPreconditioner", kPreconditioner},
-      {"toy.SongUNetAdapter", {{"", model}}},
-      {"MultiDiffusionModel2D", kPatchModel},
-      {"VPPrecond", kLegacyNetwork},
-      {"VEPrecond", kLegacyNetwork},
-      {"iDDPMPrecond", kLegacyNetwork},
-      {"EDMPrecond", kLegacyNetwork},
-      {"EDMPrecondSuperResolution", kLegacyNetwork},
-      {"EDMPrecondSR", kLegacyNetwork},
-      {"VEPrecond_dfsr", kLegacyNetwork},
-      {"toy.ConvNet", {{"", model}}},
-      {"toy.LegacyNet", {{"", model}}},
-      {"toy.Mlp2", {{"", model}}},
-      {"toy.AnalyticX0", {{"", model}}},
-      {"toy.PnConvModel", {{"", model}}},
-      {"toy.PnLinearModel", {{"", model}}},
-      {"toy.PnFlatLinearX0", {{"", model}}},
-      {"toy.PnConv2dX0", {{"", model}}},
-      {"toy.PnConv3dX0", {{"", model}}},
-  };
+const ModuleCalls& calls() {
+  static const ModuleCalls table = [] {
+    ModuleCalls t = {
+        {"Linear", {{"", of_x<nn::Linear>}}},
+        {"Conv2d", {{"", of_x<nn::Conv2d>}}},
+        {"GroupNorm", {{"", of_x<nn::GroupNorm>}}},
+        {"UNetAttention", {{"", of_x<nn::UNetAttention>}}},
+        {"UNetBlock", {{"", unet_block}}},
+        {"PositionalEmbedding", {{"", of_x<nn::PositionalEmbedding>}}},
+        {"FourierEmbedding", {{"", of_x<nn::FourierEmbedding>}}},
+        {"Mlp", {{"", of_x<nn::Mlp>}}},
+        {"FullyConnected", {{"", of_x<nn::FullyConnected>}}},
+        {"ConcatConditionWrapper", {{"", model}}},
+        {"EDMPreconditioner", kPreconditioner},
+        {"VPPreconditioner", kPreconditioner},
+        {"VEPreconditioner", kPreconditioner},
+        {"IDDPMPreconditioner", kPreconditioner},
+        {"toy.SongUNetAdapter", {{"", model}}},
+        {"MultiDiffusionModel2D", kPatchModel},
+        {"VPPrecond", kLegacyNetwork},
+        {"VEPrecond", kLegacyNetwork},
+        {"iDDPMPrecond", kLegacyNetwork},
+        {"EDMPrecond", kLegacyNetwork},
+        {"EDMPrecondSuperResolution", kLegacyNetwork},
+        {"EDMPrecondSR", kLegacyNetwork},
+        {"VEPrecond_dfsr", kLegacyNetwork},
+        {"toy.ConvNet", {{"", model}}},
+        {"toy.LegacyNet", {{"", model}}},
+        {"toy.Mlp2", {{"", model}}},
+        {"toy.AnalyticX0", {{"", model}}},
+        {"toy.PnConvModel", {{"", model}}},
+        {"toy.PnLinearModel", {{"", model}}},
+        {"toy.PnFlatLinearX0", {{"", model}}},
+        {"toy.PnConv2dX0", {{"", model}}},
+        {"toy.PnConv3dX0", {{"", model}}},
+    };
+    add_unet_calls(t);
+    add_transformer_calls(t);
+    add_operator_calls(t);
+    add_conv_net_calls(t);
+    return t;
+  }();
   return table;
 }
 

@@ -1,0 +1,43 @@
+#include <brume/nn/layers/rotary.h>
+
+#include <cmath>
+
+#include <brume/autograd/ops/pointwise.h>
+#include <brume/autograd/ops/shape.h>
+
+namespace brume::nn {
+
+RotaryEmbedding2DTables::RotaryEmbedding2DTables(const Config& c) {
+  const auto [h, w] = c.latent_hw;
+  const int64_t d = c.head_dim;
+  check(d > 0 && d % 4 == 0 && d < (1 << 20),
+        "RotaryEmbedding2DTables: head_dim must be a multiple of 4, got ", d);
+  check(h > 0 && w > 0 && h < (1 << 20) && w < (1 << 20) && h * w <= (int64_t{1} << 30) / d,
+        "RotaryEmbedding2DTables: a grid of ", h, " x ", w, " tokens is not possible");
+  std::vector<float> cosines, sines;
+  for (int64_t row = 0; row < h; ++row)
+    for (int64_t column = 0; column < w; ++column)
+      for (int64_t i = 0; i < d; ++i) {
+        const auto place = static_cast<double>(i < d / 2 ? row : column);
+        const auto pair = static_cast<double>(i % (d / 2) / 2);
+        const double angle = place * std::pow(c.theta, -4 * pair / static_cast<double>(d));
+        cosines.push_back(static_cast<float>(std::cos(angle)));
+        sines.push_back(static_cast<float>(std::sin(angle)));
+      }
+  rope_cos = buffer("rope_cos", from_vector(cosines, {h, w, d}), transient);
+  rope_sin = buffer("rope_sin", from_vector(sines, {h, w, d}), transient);
+}
+
+Tensor rotate_pairs(const Tensor& x, const Tensor& cosines, const Tensor& sines) {
+  const int64_t tokens = x.size(2), d = x.size(3);
+  check(cosines.numel() == tokens * d, "rotate_pairs: tables of ", cosines.shape(), " are not for ",
+        x.shape());
+  const Tensor wide = x.dtype() == DType::f64 ? x : to(x, DType::f32);
+  const Tensor pairs = reshape(wide, {x.size(0), x.size(1), tokens, d / 2, 2});
+  const Tensor turned = stack({-select(pairs, 4, 1), select(pairs, 4, 0)}, 4);
+  const Tensor y = wide * reshape(as_dtype(cosines, wide), {tokens, d}) +
+                   reshape(turned, wide.shape()) * reshape(as_dtype(sines, wide), {tokens, d});
+  return x.dtype() == DType::f64 ? y : to(y, x.dtype());
+}
+
+}  // namespace brume::nn

@@ -1,0 +1,169 @@
+#include <brume/nn/layers/self_attention.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include <brume/autograd/node.h>
+#include <brume/autograd/ops/attention.h>
+#include <brume/autograd/ops/matmul.h>
+#include <brume/autograd/ops/norm.h>
+#include <brume/autograd/ops/pointwise.h>
+#include <brume/autograd/ops/random.h>
+#include <brume/autograd/ops/shape.h>
+#include <brume/nn/layers/layer_norm.h>
+#include <brume/nn/layers/rotary.h>
+
+namespace brume::nn {
+namespace {
+
+// First place of the window of each place of an axis.
+std::vector<int64_t> window_starts(int64_t size, int64_t kernel) {
+  check(kernel > 0 && kernel % 2 == 1 && kernel <= size,
+        "Natten2DSelfAttention: attn_kernel must be odd and at most the grid's ", size, ", got ",
+        kernel);
+  std::vector<int64_t> starts;
+  for (int64_t i = 0; i < size; ++i)
+    starts.push_back(std::clamp<int64_t>(i - kernel / 2, 0, size - kernel));
+  return starts;
+}
+
+// Dropout of the weights, which the fused kernel has not.
+Tensor attention_with_dropout(const Tensor& q, const Tensor& k, const Tensor& v,
+                              const AttentionOptions& o, double p, Generator& rng) {
+  const double scale = 1 / std::sqrt(static_cast<double>(q.size(3)));
+  Tensor scores = matmul(q, transpose(k, 2, 3)) * scale;
+  Tensor hidden = o.mask;
+  if (o.causal) {
+    const TensorOptions integers{.dtype = DType::i64, .device = q.device()};
+    const Tensor rows = reshape(arange(0, q.size(2), 1, integers), {q.size(2), 1});
+    hidden = ge(rows, arange(0, k.size(2), 1, integers));
+  }
+  if (hidden.defined())
+    scores = hidden.dtype() == DType::boolean ? where(hidden, scores, -INFINITY) : scores + hidden;
+  return matmul(dropout(softmax(scores), p, rng), v);
+}
+
+}  // namespace
+
+Names names_of(AttentionBackend) {
+  static constexpr const char* kNames[] = {"timm", "transformer_engine", "natten2d",
+                                           "natten2d_rope"};
+  return kNames;
+}
+
+void SelfAttention::make_qkv(const SelfAttentionConfig& c, const std::string& prefix) {
+  check(c.hidden_size > 0 && c.num_heads > 0 && c.hidden_size % c.num_heads == 0,
+        "SelfAttention: wants a hidden_size that is a multiple of num_heads, got ", c.hidden_size,
+        " and ", c.num_heads);
+  for (const double p : {c.options.attn_drop_rate, c.options.proj_drop_rate})
+    check(p >= 0 && p < 1, "SelfAttention: a drop rate must be in [0, 1), got ", p);
+  heads_ = c.num_heads;
+  head_size_ = c.hidden_size / c.num_heads;
+  attn_drop_ = c.options.attn_drop_rate;
+  proj_drop_ = c.options.proj_drop_rate;
+  const bool bias = c.options.backend == AttentionBackend::timm || c.options.qkv_bias;
+  qkv_ = child<Linear>(prefix + "qkv",
+                       LinearConfig::torch_default(c.hidden_size, 3 * c.hidden_size, bias));
+}
+
+void SelfAttention::make_proj(const SelfAttentionConfig& c, const std::string& prefix) {
+  proj_ = child<Linear>(prefix + "proj", LinearConfig::torch_default(c.hidden_size, c.hidden_size));
+}
+
+Tensor SelfAttention::qkv(const Tensor& x) const {
+  check(x.rank() == 3 && x.size(2) == heads_ * head_size_, "SelfAttention: wants [B, N, ",
+        heads_ * head_size_, "], got ", x.shape());
+  const Tensor y = reshape(qkv_(x), {x.size(0), x.size(1), 3, heads_, head_size_});
+  return permute(y, {2, 0, 3, 1, 4});
+}
+
+Tensor SelfAttention::join(const Tensor& q, const Tensor& k, const Tensor& v,
+                           const AttentionCall& call, bool causal) const {
+  const AttentionOptions options{.causal = causal, .mask = call.attn_mask, .fused = call.fused};
+  const bool drops = training() && attn_drop_ > 0;
+  return project(drops ? attention_with_dropout(q, k, v, options, attn_drop_, generator())
+                       : attention(q, k, v, options));
+}
+
+Tensor SelfAttention::join(const Tensor& qkv, const AttentionCall& call, bool causal) const {
+  if ((training() && attn_drop_ > 0) || requires_grad(call.attn_mask))
+    return join(select(qkv, 0, 0), select(qkv, 0, 1), select(qkv, 0, 2), call, causal);
+  return project(
+      self_attention(qkv, {.causal = causal, .mask = call.attn_mask, .fused = call.fused}));
+}
+
+Tensor SelfAttention::project(const Tensor& y) const {
+  const Shape joined{y.size(0), y.size(2), heads_ * head_size_};
+  const Tensor out = proj_(reshape(permute(y, {0, 2, 1, 3}), joined));
+  return training() && proj_drop_ > 0 ? dropout(out, proj_drop_, generator()) : out;
+}
+
+TimmSelfAttention::TimmSelfAttention(const Config& c) : causal_(c.options.is_causal) {
+  make_qkv(c, "attn_op.");
+  if (const auto& type = c.options.qk_norm_type) {
+    const auto both = [&](auto norm, double eps) {
+      using Norm = typename decltype(norm)::type;
+      const LayerNormConfig config{head_size_, eps, c.options.qk_norm_affine};
+      q_norm_ = child<Norm>("attn_op.q_norm", config);
+      k_norm_ = child<Norm>("attn_op.k_norm", config);
+      normalise_ = [](const Module& m, const Tensor& x) { return static_cast<const Norm&>(m)(x); };
+    };
+    check(*type == "RMSNorm" || *type == "LayerNorm",
+          "TimmSelfAttention: qk_norm_type must be RMSNorm or LayerNorm, got '", *type, "'");
+    if (*type == "RMSNorm")
+      both(std::type_identity<RmsNorm>(), 1e-6);
+    else
+      both(std::type_identity<LayerNorm>(), 1e-5);
+  }
+  make_proj(c, "attn_op.");
+}
+
+Tensor TimmSelfAttention::attend(const Tensor& x, const AttentionCall& call) const {
+  check(!causal_ || !call.attn_mask.defined(),
+        "TimmSelfAttention: is_causal and attn_mask exclude each other");
+  const Tensor all = qkv(x);
+  if (!normalise_) return join(all, call, causal_);
+  const Tensor q = normalise_(*q_norm_, select(all, 0, 0));
+  const Tensor k = normalise_(*k_norm_, select(all, 0, 1));
+  return join(q, k, select(all, 0, 2), call, causal_);
+}
+
+Natten2DSelfAttention::Natten2DSelfAttention(const Config& c)
+    : kernel_(c.options.attn_kernel), qk_norm_(c.options.qk_norm) {
+  make_qkv(c, "");
+  make_proj(c, "");
+}
+
+Tensor Natten2DSelfAttention::attend(const Tensor& x, const AttentionCall& call) const {
+  const auto [h, w] = call.latent_hw;
+  check(x.rank() == 3 && x.size(1) == h * w, "Natten2DSelfAttention: x is ", x.shape(),
+        ", but latent_hw is ", h, " x ", w);
+  check(!call.attn_mask.defined(), "Natten2DSelfAttention: takes no attn_mask");
+  const Tensor all = qkv(x);
+  Tensor q = select(all, 0, 0), k = select(all, 0, 1);
+  if (qk_norm_) q = layer_norm(q, {}, {}, 1e-6), k = layer_norm(k, {}, {}, 1e-6);
+  if (call.rope_cos.defined()) {
+    q = rotate_pairs(q, call.rope_cos, call.rope_sin);
+    k = rotate_pairs(k, call.rope_cos, call.rope_sin);
+  }
+  AttentionCall within = call;
+  within.attn_mask = transfer(neighbourhood_mask({h, w}, kernel_), x.device());
+  return join(q, k, select(all, 0, 2), within, false);
+}
+
+Tensor neighbourhood_mask(std::array<int64_t, 2> grid, int64_t kernel) {
+  const auto [h, w] = grid;
+  const std::vector<int64_t> rows = window_starts(h, kernel), columns = window_starts(w, kernel);
+  const Tensor mask = zeros({h * w, h * w}, {.dtype = DType::boolean});
+  const std::span<bool> sees = mask.host<bool>();
+  for (int64_t i = 0; i < h * w; ++i) {
+    const int64_t row = rows[static_cast<size_t>(i / w)],
+                  column = columns[static_cast<size_t>(i % w)];
+    for (int64_t r = row; r < row + kernel; ++r)
+      for (int64_t c = column; c < column + kernel; ++c)
+        sees[static_cast<size_t>((i * h + r) * w + c)] = true;
+  }
+  return mask;
+}
+
+}  // namespace brume::nn

@@ -1,0 +1,166 @@
+#include <brume/nn/models/dit.h>
+
+#include <cmath>
+
+namespace brume::nn {
+namespace {
+
+// The supplied part as what it must be.
+template <class Part>
+Ref<Part> supplied(const NameOrModule& part, const char* field, const char* base) {
+  const Ref<Part> found = part.module.as<Part>();
+  check<Error>(static_cast<bool>(found), "DiT: ", field, " must be derived from ", base, ", but ",
+               part.module->class_name(), " is not");
+  return found;
+}
+
+[[noreturn]] void unknown(const char* field, const std::string& name, const char* known) {
+  throw Error(cat("DiT: ", field, " '", name, "' is not known; known are ", known));
+}
+
+}  // namespace
+
+DiT::DiT(Config c) : config_(std::move(c)) {
+  check(config_.depth >= 0 && config_.hidden_size > 0 && config_.num_heads > 0,
+        "DiT: hidden_size and num_heads must be positive, got ", config_.hidden_size, " and ",
+        config_.num_heads);
+  check<Error>(!config_.use_nan_mask_tokens, "DiT: use_nan_mask_tokens is not supported");
+  if (config_.attention_backend == AttentionBackend::natten2d_rope)
+    config_.tokenizer_kwargs.pos_embed = "none";
+  make_tokenizer();
+  make_embedder();
+  make_detokenizer();
+  make_blocks();
+  if (config_.dit_initialization && detail::draws_values()) initialize_weights();
+}
+
+void DiT::make_tokenizer() {
+  const Config& k = config_;
+  if (k.tokenizer.module) {
+    tokenizer_ = child("tokenizer", supplied<Tokenizer>(k.tokenizer, "tokenizer", "Tokenizer"));
+  } else {
+    if (k.tokenizer.name != "patch_embed_2d")
+      unknown("tokenizer", k.tokenizer.name, "patch_embed_2d");
+    tokenizer_ =
+        child<PatchEmbed2DTokenizer>("tokenizer", {.input_size = k.input_size,
+                                                   .patch_size = k.patch_size,
+                                                   .in_channels = k.in_channels,
+                                                   .hidden_size = k.hidden_size,
+                                                   .pos_embed = k.tokenizer_kwargs.pos_embed});
+  }
+  if (k.attention_backend != AttentionBackend::timm)
+    latent_hw_ = PatchGrid(k.input_size, k.patch_size, "DiT").tokens;
+}
+
+void DiT::make_embedder() {
+  const Config& k = config_;
+  const std::string& name = k.conditioning_embedder.name;
+  const int64_t condition_dim = k.condition_dim.value_or(0);
+  if (k.conditioning_embedder.module)
+    conditioning_embedder_ =
+        child("conditioning_embedder",
+              supplied<ConditioningEmbedder>(k.conditioning_embedder, "conditioning_embedder",
+                                             "ConditioningEmbedder"));
+  else if (name == "dit")
+    conditioning_embedder_ =
+        child<DiTConditionEmbedder>("conditioning_embedder", {.hidden_size = k.hidden_size,
+                                                              .condition_dim = condition_dim,
+                                                              .time = k.dit_embedder_kwargs});
+  else if (name == "edm")
+    conditioning_embedder_ = child<EDMConditionEmbedder>(
+        "conditioning_embedder",
+        {.options = k.edm_embedder_kwargs, .condition_dim = condition_dim});
+  else
+    unknown("conditioning_embedder", name, "dit, edm");
+}
+
+void DiT::make_detokenizer() {
+  const Config& k = config_;
+  const std::string& name = k.detokenizer.name;
+  if (k.detokenizer.module) {
+    detokenizer_ =
+        child("detokenizer", supplied<Detokenizer>(k.detokenizer, "detokenizer", "Detokenizer"));
+    return;
+  }
+  check(conditioning_embedder_->output_dim() == k.hidden_size,
+        "DiT: the detokenizer wants an embedding of hidden_size ", k.hidden_size,
+        ", but the conditioning_embedder gives ", conditioning_embedder_->output_dim());
+  const ProjReshape2DDetokenizerConfig proj{.input_size = k.input_size,
+                                            .patch_size = k.patch_size,
+                                            .out_channels = k.out_channels.value_or(k.in_channels),
+                                            .hidden_size = k.hidden_size};
+  if (name == "proj_reshape_2d")
+    detokenizer_ = child<ProjReshape2DDetokenizer>("detokenizer", proj);
+  else if (name == "proj_reshape_2d_conv")
+    detokenizer_ =
+        child<ConvDetokenizer>("detokenizer", {.proj = proj, .head = k.detokenizer_kwargs});
+  else
+    unknown("detokenizer", name, "proj_reshape_2d, proj_reshape_2d_conv");
+}
+
+void DiT::make_blocks() {
+  const Config& k = config_;
+  const auto depth = static_cast<size_t>(k.depth);
+  check(!k.drop_path_rates || k.drop_path_rates->size() == depth,
+        "DiT: drop_path_rates must hold one rate for each of ", depth, " blocks");
+  if (k.attention_backend == AttentionBackend::natten2d_rope)
+    rope_ = child<RotaryEmbedding2DTables>("rope", {.head_dim = k.hidden_size / k.num_heads,
+                                                    .latent_hw = latent_hw_,
+                                                    .theta = k.attn_kwargs.rope_theta});
+  DiTBlockConfig block{.hidden_size = k.hidden_size,
+                       .num_heads = k.num_heads,
+                       .mlp_ratio = k.mlp_ratio,
+                       .condition_embed_dim = conditioning_embedder_->output_dim(),
+                       .options = k.block_kwargs,
+                       .attention = k.attn_kwargs};
+  block.attention.backend = k.attention_backend;
+  for (size_t i = 0; i < depth; ++i) {
+    if (k.drop_path_rates) block.drop_path = (*k.drop_path_rates)[i];
+    blocks_.push_back(child<DiTBlock>(cat("blocks.", i), block));
+  }
+}
+
+// Supplied parts keep their values, and so does the EDM embedder, whose layers have laws of their
+// own.
+void DiT::initialize_weights() {
+  std::vector<std::string> kept;
+  if (config_.tokenizer.module) kept.push_back("tokenizer.");
+  if (config_.detokenizer.module) kept.push_back("detokenizer.");
+  if (config_.conditioning_embedder.name != "dit") kept.push_back("conditioning_embedder.");
+  for (const Named& m : modules()) {
+    const auto* layer = dynamic_cast<const Linear*>(m.module);
+    bool keep = layer == nullptr;
+    for (const std::string& prefix : kept) keep |= m.path.starts_with(prefix);
+    if (keep) continue;
+    const auto out = static_cast<double>(layer->weight.size(0));
+    const auto in = static_cast<double>(layer->weight.size(1));
+    detail::redraw(layer->weight, Init::uniform(std::sqrt(6 / (in + out))));
+    if (layer->bias.defined()) detail::redraw(layer->bias, Init::constant(0));
+  }
+  if (const auto part = tokenizer_.as<PatchEmbed2DTokenizer>(); part && !config_.tokenizer.module)
+    part->initialize_weights();
+  for (const Ref<DiTBlock>& block : blocks_) block->initialize_weights();
+  if (config_.detokenizer.module) return;
+  if (const auto part = detokenizer_.as<ProjReshape2DDetokenizer>()) part->initialize_weights();
+  if (const auto part = detokenizer_.as<ConvDetokenizer>()) part->initialize_weights();
+}
+
+Tensor DiT::operator()(const Tensor& x, const Tensor& t, const Tensor& condition,
+                       const DiTCall& call) const {
+  check(x.rank() >= 2 && t.shape() == Shape{x.size(0)}, "DiT: t must be [", x.size(0),
+        "], one for each sample of x ", x.shape(), ", but is ", t.shape());
+  const Tensor c = conditioning_embedder_->embed(t, condition);
+  AttentionCall attention{
+      .attn_mask = call.attn_mask, .latent_hw = latent_hw_, .fused = call.fused_attention};
+  if (rope_) attention.rope_cos = rope_->rope_cos, attention.rope_sin = rope_->rope_sin;
+  Tensor tokens = tokenizer_->tokenize(x);
+  for (const Ref<DiTBlock>& block : blocks_) tokens = block(tokens, c, attention, call.p_dropout);
+  return detokenizer_->detokenize(tokens, c);
+}
+
+LegacyKeys DiT::legacy_keys() const {
+  return {.renamed = {{"t_embedder.", "conditioning_embedder.t_embedder."}},
+          .dropped = {"t_embedder.freqs"}};
+}
+
+}  // namespace brume::nn

@@ -1,0 +1,159 @@
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <brume/autograd/backward.h>
+#include <brume/autograd/ops/pointwise.h>
+#include <brume/autograd/ops/random.h>
+#include <brume/autograd/ops/reduce.h>
+#include <brume/autograd/ops/shape.h>
+#include <brume/nn/models/dit.h>
+#include <brume/nn/registry.h>
+#include <brume/nn/serialize.h>
+
+#include "tests/error_of.h"
+
+using namespace brume;
+
+namespace {
+
+Tensor noise(const Shape& shape, uint64_t seed = 1) {
+  Generator rng(seed);
+  return normal(shape, rng);
+}
+double distance(const Tensor& x, const Tensor& y) { return max(abs(x - y)).item(); }
+
+nn::DiTConfig small() {
+  return {.input_size = 8,
+          .in_channels = 2,
+          .patch_size = 4,
+          .hidden_size = 8,
+          .depth = 2,
+          .num_heads = 2,
+          .mlp_ratio = 2,
+          .dit_initialization = false};
+}
+
+struct WidthConfig {
+  int64_t width = 0;
+  template <class V>
+  void fields(V& v) {
+    v("width", width, nn::required);
+  }
+};
+
+// A user's parts: rows of pixels as tokens, and back.
+struct RowTokens : nn::Tokenizer {
+  using Config = WidthConfig;
+  explicit RowTokens(const Config& c)
+      : map(child<nn::Linear>("map", nn::LinearConfig::torch_default(16, c.width))) {}
+  Tensor tokenize(const Tensor& x) const override {  // [B, 2, 8, 8] -> [B, 8, width]
+    return map(reshape(permute(x, {0, 2, 1, 3}), {x.size(0), 8, 16}));
+  }
+  nn::Ref<nn::Linear> map;
+};
+struct RowPixels : nn::Detokenizer {
+  using Config = WidthConfig;
+  explicit RowPixels(const Config& c)
+      : map(child<nn::Linear>("map", nn::LinearConfig::torch_default(c.width, 16))) {}
+  Tensor detokenize(const Tensor& tokens, const Tensor&) const override {
+    return permute(reshape(map(tokens), {tokens.size(0), 8, 2, 8}), {0, 2, 1, 3});
+  }
+  nn::Ref<nn::Linear> map;
+};
+struct TimeAlone : nn::ConditioningEmbedder {
+  using Config = WidthConfig;
+  explicit TimeAlone(const Config& c)
+      : width(c.width),
+        map(child<nn::Linear>("map", nn::LinearConfig::torch_default(1, c.width))) {}
+  Tensor embed(const Tensor& t, const Tensor&) const override { return map(unsqueeze(t, 1)); }
+  int64_t output_dim() const override { return width; }
+  int64_t width;
+  nn::Ref<nn::Linear> map;
+};
+
+}  // namespace
+
+TEST_CASE("a new DiT returns zeros") {
+  nn::DiTConfig c = small();
+  c.dit_initialization = true;
+  c.detokenizer = "proj_reshape_2d_conv";
+  const auto net = nn::make<nn::DiT>(c);
+  CHECK(max(abs(net(noise({1, 2, 8, 8}), zeros({1})))).item() == 0);
+}
+
+TEST_CASE("fused and composed attention of a DiT agree, and so do their gradients") {
+  const auto net = nn::make<nn::DiT>(small());
+  const Tensor t = noise({2}, 3);
+  const Tensor x = set_requires_grad(noise({2, 2, 8, 8})),
+               z = set_requires_grad(noise({2, 2, 8, 8}));
+  const Tensor fused = net(x, t), composed = (*net)(z, t, {}, {.fused_attention = false});
+  CHECK(distance(fused, composed) < 1e-5);
+  backward(sum(square(fused)));
+  backward(sum(square(composed)));
+  CHECK(distance(grad_of(x), grad_of(z)) < 1e-4);
+}
+
+TEST_CASE("causal attention hides later tokens from earlier ones") {
+  nn::DiTConfig c = small();
+  c.attn_kwargs.is_causal = true;
+  const auto net = nn::make<nn::DiT>(c);
+  const Tensor x = noise({1, 2, 8, 8}), t = zeros({1});
+  const Tensor other = x + pad(ones({1, 2, 4, 4}), {4, 0, 4, 0});  // the last patch
+  const Tensor d = abs(net(x, t) - net(other, t));
+  CHECK(max(slice(d, 2, 0, 4)).item() == 0);
+  CHECK(max(d).item() > 0);
+  CHECK(error_of([&] {
+          (*net)(x, t, {}, {.attn_mask = zeros({4, 4})});
+        }).find("exclude") != std::string::npos);
+}
+
+TEST_CASE("a DiT takes a user's tokenizer, detokenizer and embedder, and its file holds them") {
+  nn::register_class<RowTokens>("test.RowTokens");
+  nn::register_class<RowPixels>("test.RowPixels");
+  nn::register_class<TimeAlone>("test.TimeAlone");
+  nn::DiTConfig c = small();
+  c.tokenizer = nn::Ref<nn::Module>(nn::make<RowTokens>({.width = 8}));
+  c.detokenizer = nn::Ref<nn::Module>(nn::make<RowPixels>({.width = 8}));
+  c.conditioning_embedder = nn::Ref<nn::Module>(nn::make<TimeAlone>({.width = 8}));
+  const auto net = nn::make<nn::DiT>(c);
+  const Tensor x = noise({2, 2, 8, 8}), t = noise({2}, 4);
+  const std::string path =
+      (std::filesystem::temp_directory_path() / "brume_dit_with_own_parts.safetensors").string();
+  nn::save(*net, path);
+  const auto again = nn::load<nn::DiT>(path);
+  std::filesystem::remove(path);
+  CHECK(distance(net(x, t), again(x, t)) == 0);
+
+  nn::DiTConfig wrong = small();
+  wrong.tokenizer = nn::Ref<nn::Module>(nn::make<RowPixels>({.width = 8}));
+  CHECK(error_of([&] { nn::make<nn::DiT>(wrong); }).find("must be derived from Tokenizer") !=
+        std::string::npos);
+  wrong.tokenizer = "patches";
+  CHECK(error_of([&] { nn::make<nn::DiT>(wrong); }).find("known are patch_embed_2d") !=
+        std::string::npos);
+}
+
+TEST_CASE("drop path leaves out whole branches in training alone") {
+  nn::DiTConfig c = small();
+  c.drop_path_rates = {0.5, 0.5};
+  const auto net = nn::make<nn::DiT>(c);
+  net->seed(1);
+  const Tensor x = noise({8, 2, 8, 8}), t = zeros({8});
+  CHECK(distance(net(x, t), net(x, t)) > 0);
+  net->eval();
+  CHECK(distance(net(x, t), net(x, t)) == 0);
+}
+
+TEST_CASE("a neighbourhood is moved inwards at the border") {
+  const std::vector<uint8_t> sees = nn::neighbourhood_mask({3, 4}, 3).to_vector<uint8_t>();
+  const auto row = [&](int64_t i) {
+    std::string out;
+    for (int64_t j = 0; j < 12; ++j) out += sees[static_cast<size_t>(i * 12 + j)] ? '1' : '0';
+    return out;
+  };
+  CHECK(row(0) == "111011101110");
+  CHECK(row(7) == "011101110111");
+}
