@@ -5,12 +5,16 @@
 #include <brume/autograd/backward.h>
 #include <brume/autograd/mode.h>
 #include <brume/autograd/ops/loss.h>
+#include <brume/autograd/ops/random.h>
 #include <brume/diffusion/adapters.h>
 #include <brume/diffusion/losses.h>
 #include <brume/diffusion/preconditioners.h>
 #include <brume/diffusion/sample.h>
 #include <brume/diffusion/schedulers/edm.h>
+#include <brume/nn/models/dit.h>
+#include <brume/nn/models/fno.h>
 #include <brume/nn/models/fully_connected.h>
+#include <brume/nn/models/mesh_graph_net.h>
 #include <brume/nn/optim/adam.h>
 
 #include "bench/row.h"
@@ -76,27 +80,95 @@ Row unet(int64_t model_channels, int64_t batch, double gflop) {
           }};
 }
 
+// A DiT on 32 x 32 images, as the reference's defaults have it but for these.
+Row dit(int64_t hidden, int64_t depth, int64_t patch, int64_t batch) {
+  return {cat("dit_h", hidden, "_d", depth, "_p", patch, "_b", batch), [=] {
+            const auto net = nn::make<nn::DiT>({.input_size = 32,
+                                                .in_channels = 3,
+                                                .patch_size = patch,
+                                                .hidden_size = hidden,
+                                                .depth = depth,
+                                                .num_heads = hidden / 64});
+            const auto d = std::shared_ptr<Denoising>(
+                new Denoising{.net = net,
+                              .model = nn::make<diffusion::EDMPreconditioner>({.model = net}),
+                              .x0 = values({batch, 3, 32, 32})});
+            const int64_t tokens = (32 / patch) * (32 / patch);
+            const int64_t products = depth * (12 * hidden * hidden + 2 * tokens * hidden) +
+                                     2 * 3 * patch * patch * hidden;
+            return Work{.step = [=] { d->step(); },
+                        .step_flops = 6.0 * static_cast<double>(batch * tokens * products),
+                        .sample = [=] { d->sample(); },
+                        .params = parameter_count(*net)};
+          }};
+}
+
+// Steps of a regression: `predict` from the net, `products` multiply-adds in it.
+template <class Net, class F>
+Work regression(const nn::Ref<Net>& net, F predict, const Tensor& y, int64_t products,
+                int repeat = 1) {
+  const auto adam = std::make_shared<nn::Adam>(net->parameters(), nn::AdamOptions{.lr = 1e-4});
+  return {.step =
+              [=] {
+                for (int i = 0; i < repeat; ++i) {
+                  adam->zero_grad();
+                  backward(mse_loss(predict(*net), y));
+                  adam->step();
+                }
+              },
+          .step_flops = 6.0 * repeat * static_cast<double>(products),
+          .params = parameter_count(*net)};
+}
+
 Row fully_connected(const std::string& name, const nn::FullyConnectedConfig& config, int64_t batch,
                     int repeat) {
   return {name, [=] {
-            const auto net = nn::make<nn::FullyConnected>(config);
-            const auto adam =
-                std::make_shared<nn::Adam>(net->parameters(), nn::AdamOptions{.lr = 1e-4});
             const Tensor x = values({batch, config.in_features});
-            const Tensor y = values({batch, config.out_features});
             const int64_t products =
                 config.layer_size * (config.in_features + config.out_features +
                                      (config.num_layers - 1) * config.layer_size);
-            return Work{.step =
-                            [=] {
-                              for (int i = 0; i < repeat; ++i) {
-                                adam->zero_grad();
-                                backward(mse_loss((*net)(x), y));
-                                adam->step();
-                              }
-                            },
-                        .step_flops = 6.0 * repeat * static_cast<double>(batch * products),
-                        .params = parameter_count(*net)};
+            return regression(
+                nn::make<nn::FullyConnected>(config),
+                [x](const nn::FullyConnected& net) { return net(x); },
+                values({batch, config.out_features}), batch * products, repeat);
+          }};
+}
+
+// The transforms are not counted.
+Row fno(int64_t size, int64_t batch) {
+  return {cat("fno", size, "_b", batch), [=] {
+            constexpr int64_t kWidth = 32, kLayers = 4, kModes = 12, kPadding = 8;
+            const Tensor x = values({batch, 1, size, size});
+            const int64_t padded = (size + kPadding) * (size + kPadding);
+            const int64_t products =
+                kLayers * kWidth * kWidth * (padded + 4 * 2 * kModes * kModes) +
+                size * size * (kWidth * kWidth + 3 * kWidth / 2 + kWidth * kWidth / 2 + kWidth);
+            return regression(
+                nn::make<nn::FNO>({.in_channels = 1,
+                                   .out_channels = 1,
+                                   .latent_channels = kWidth,
+                                   .num_fno_layers = kLayers,
+                                   .num_fno_modes = kModes,
+                                   .padding = kPadding}),
+                [x](const nn::FNO& net) { return net(x); }, values({batch, 1, size, size}),
+                batch * products);
+          }};
+}
+
+Row mesh_graph_net() {
+  return {"mgn", [] {
+            constexpr int64_t kNodes = 2000, kEdges = 6000, kWidth = 128, kLayers = 15;
+            Generator rng(0);
+            const nn::Graph graph(random_integers({2, kEdges}, 0, kNodes, rng), kNodes);
+            const Tensor nodes = values({kNodes, 16}), edges = values({kEdges, 8});
+            // First layers of edge updates are computed per node and per edge.
+            const int64_t products = kWidth * kWidth * kLayers * (3 * kEdges + (2 + 4) * kNodes) +
+                                     2 * kWidth * kWidth * (kEdges + 2 * kNodes);
+            return regression(
+                nn::make<nn::MeshGraphNet>(
+                    {.input_dim_nodes = 16, .input_dim_edges = 8, .output_dim = 3}),
+                [=](const nn::MeshGraphNet& net) { return net(nodes, edges, graph); },
+                values({kNodes, 3}), products);
           }};
 }
 
@@ -107,6 +179,12 @@ void add_model_rows(Rows& rows) {
   rows.push_back(unet(32, 1, 43.3 / 16));
   rows.push_back(unet(64, 16, 168));
   rows.push_back(unet(64, 1, 168.0 / 16));
+  rows.push_back(dit(192, 6, 4, 16));
+  rows.push_back(dit(192, 6, 2, 16));
+  rows.push_back(dit(384, 12, 4, 16));
+  rows.push_back(fno(64, 16));
+  rows.push_back(fno(256, 4));
+  rows.push_back(mesh_graph_net());
   rows.push_back(fully_connected(
       "fc", {.in_features = 64, .layer_size = 512, .out_features = 64, .num_layers = 6}, 4096, 1));
   // 1000 steps: milliseconds read as microseconds per step.

@@ -12,22 +12,42 @@ Names names_of(Aggregation) {
   return kNames;
 }
 
-MeshGraphMLP::MeshGraphMLP(const Config& c) : activation_(activation_by_name(c.activation)) {
+MeshGraphMLP::MeshGraphMLP(const Config& c)
+    : parts_(c.parts),
+      part_width_(c.in_features / c.parts),
+      activation_(activation_by_name(c.activation)) {
   check(c.hidden_layers >= 1, "MeshGraphMLP: needs at least one hidden layer, got ",
         c.hidden_layers);
-  int64_t in = c.in_features;
-  for (int64_t i = 0; i <= c.hidden_layers; ++i) {
-    const int64_t out = i == c.hidden_layers ? c.out_features : c.hidden_features;
-    linears_.push_back(child<Linear>(cat("model.", 2 * i), LinearConfig::torch_default(in, out)));
-    in = out;
+  int place = 0;
+  if (c.in_parts) {
+    check<Error>(c.parts == 3, "MeshGraphMLP: in_parts is for edge updates");
+    const Init init = Init::fan(InitMode::fan_in_uniform, c.in_features, 1);
+    bias_ = param("bias", {c.hidden_features}, init);
+    for (const char* name : {"lin_efeat.weight", "lin_src.weight", "lin_dst.weight"})
+      part_weights_.push_back(param(name, {c.hidden_features, part_width_}, init));
+  } else {
+    const auto first = child<Linear>(cat("model.", place++),
+                                     LinearConfig::torch_default(c.in_features, c.hidden_features));
+    weight_ = first->weight, bias_ = first->bias;
   }
-  if (c.norm)
-    norm_ = child<LayerNorm>(cat("model.", 2 * c.hidden_layers + 1), {.width = c.out_features});
+  for (int64_t i = 1; i <= c.hidden_layers; ++i) {
+    ++place;  // the activation
+    const int64_t out = i == c.hidden_layers ? c.out_features : c.hidden_features;
+    linears_.push_back(
+        child<Linear>(cat("model.", place++), LinearConfig::torch_default(c.hidden_features, out)));
+  }
+  if (c.norm) norm_ = child<LayerNorm>(cat("model.", place), {.width = c.out_features});
+}
+
+Tensor MeshGraphMLP::part(int64_t i, const Tensor& x) const {
+  const Tensor w = weight_.defined() ? slice(weight_, 1, i * part_width_, (i + 1) * part_width_)
+                                     : part_weights_[static_cast<size_t>(i)];
+  return linear(x, as_dtype(w, x), i + 1 == parts_ ? as_dtype(bias_, x) : Tensor());
 }
 
 Tensor MeshGraphMLP::from_first(Tensor h) const {
-  for (size_t i = 1; i < linears_.size(); ++i)
-    h = linears_[i](activation_ ? activation_(std::move(h)) : std::move(h));
+  for (const Ref<Linear>& layer : linears_)
+    h = layer(activation_ ? activation_(std::move(h)) : std::move(h));
   return norm_ ? norm_(h) : h;
 }
 
@@ -42,6 +62,10 @@ MeshGraphNet::MeshGraphNet(const Config& c) : config_(c) {
   const auto mlp = [&](int64_t in, int64_t out, int64_t hidden, int64_t layers, bool norm = true) {
     return make<MeshGraphMLP>({in, out, hidden, layers, c.mlp_activation_fn, norm});
   };
+  const auto update = [&](int64_t parts, int64_t layers, bool in_parts) {
+    return make<MeshGraphMLP>(
+        {parts * width, width, width, layers, c.mlp_activation_fn, true, parts, in_parts});
+  };
   edge_encoder_ = child("edge_encoder", mlp(c.input_dim_edges, width, c.hidden_dim_edge_encoder,
                                             c.num_layers_edge_encoder));
   node_encoder_ = child("node_encoder", mlp(c.input_dim_nodes, width, c.hidden_dim_node_encoder,
@@ -50,9 +74,9 @@ MeshGraphNet::MeshGraphNet(const Config& c) : config_(c) {
                                             c.num_layers_node_decoder, false));
   // All edge blocks are drawn before all node blocks, and registered in turns.
   for (int64_t k = 0; k < c.processor_size; ++k)
-    edge_mlps_.push_back(mlp(3 * width, width, width, c.num_layers_edge_processor));
+    edge_mlps_.push_back(update(3, c.num_layers_edge_processor, c.do_concat_trick));
   for (int64_t k = 0; k < c.processor_size; ++k)
-    node_mlps_.push_back(mlp(2 * width, width, width, c.num_layers_node_processor));
+    node_mlps_.push_back(update(2, c.num_layers_node_processor, false));
   for (size_t k = 0; k < edge_mlps_.size(); ++k) {
     child(cat("processor.processor_layers.", 2 * k, ".edge_mlp"), edge_mlps_[k]);
     child(cat("processor.processor_layers.", 2 * k + 1, ".node_mlp"), node_mlps_[k]);
@@ -62,20 +86,17 @@ MeshGraphNet::MeshGraphNet(const Config& c) : config_(c) {
 // Layers begin .. end-1, where even ones update edges and odd ones nodes.
 MeshGraphNet::State MeshGraphNet::process(const State& state, const Graph& graph, size_t begin,
                                           size_t end) const {
-  auto [nodes, edges] = state;
-  const int64_t width = config_.hidden_dim_processor;
+  Tensor nodes = state.nodes, edges = state.edges;
   for (size_t layer = begin; layer < end; ++layer) {
-    const MeshGraphMLP& mlp = layer % 2 == 0 ? *edge_mlps_[layer / 2] : *node_mlps_[layer / 2];
-    const Tensor w = as_dtype(mlp.first_layer().weight, nodes);
-    const Tensor b = as_dtype(mlp.first_layer().bias, nodes);
-    const auto columns = [&](int64_t i) { return slice(w, 1, i * width, (i + 1) * width); };
     if (layer % 2 == 0) {
-      const Tensor h = linear(edges, columns(0)) + graph.at_sources(linear(nodes, columns(1))) +
-                       graph.at_destinations(linear(nodes, columns(2), b));
+      const MeshGraphMLP& mlp = *edge_mlps_[layer / 2];
+      const Tensor h = mlp.part(0, edges) + graph.at_sources(mlp.part(1, nodes)) +
+                       graph.at_destinations(mlp.part(2, nodes));
       edges = edges + mlp.from_first(h);
     } else {
+      const MeshGraphMLP& mlp = *node_mlps_[layer / 2];
       const Tensor arrived = graph.aggregate(edges, config_.aggregation);
-      nodes = nodes + mlp.from_first(linear(arrived, columns(0)) + linear(nodes, columns(1), b));
+      nodes = nodes + mlp.from_first(mlp.part(0, arrived) + mlp.part(1, nodes));
     }
   }
   return {nodes, edges};

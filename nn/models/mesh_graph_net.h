@@ -19,21 +19,29 @@ struct MeshGraphMLPConfig {
   int64_t hidden_features = 0, hidden_layers = 2;
   std::string activation = "relu";
   bool norm = true;
+  int64_t parts = 1;      // of equal width that the input is joined of
+  bool in_parts = false;  // whether the first layer is stored so: lin_efeat, lin_src, lin_dst, bias
 };
 
 /// hidden_layers of hidden_features with activations, a last layer, a norm. Keys: model.<i>.*
+/// The first layer of a joined input is computed part by part, which lets parts be computed where
+/// they are few (nodes) and added where they are many (edges).
 class MeshGraphMLP : public Module {
  public:
   using Config = MeshGraphMLPConfig;
   explicit MeshGraphMLP(const Config& c);
-  Tensor operator()(const Tensor& x) const { return from_first(first_layer()(x)); }
+  Tensor operator()(const Tensor& x) const { return from_first(part(0, x)); }
 
-  /// For those who compute the first layer in parts: it, and what comes behind.
-  const Linear& first_layer() const { return *linears_.front(); }
+  /// The i-th part's share of the first layer's result; the last part's has the bias.
+  Tensor part(int64_t i, const Tensor& x) const;
+  /// What comes behind the first layer.
   Tensor from_first(Tensor h) const;
 
  private:
-  std::vector<Ref<Linear>> linears_;
+  int64_t parts_, part_width_;
+  Tensor weight_, bias_;              // of the first layer: [hidden, in], [hidden]
+  std::vector<Tensor> part_weights_;  // or [hidden, in / parts] each
+  std::vector<Ref<Linear>> linears_;  // behind the first
   Activation activation_;
   Ref<LayerNorm> norm_;
 };
@@ -48,6 +56,7 @@ struct MeshGraphNetConfig {
   int64_t hidden_dim_edge_encoder = 128, num_layers_edge_encoder = 2;
   int64_t hidden_dim_node_decoder = 128, num_layers_node_decoder = 2;
   Aggregation aggregation = Aggregation::sum;
+  bool do_concat_trick = false;  // edge updates store their first layer in parts; same numbers
   int64_t num_processor_checkpoint_segments = 0;  // computed again in backward; 0: none
 
   template <class V>
@@ -67,6 +76,7 @@ struct MeshGraphNetConfig {
     v("hidden_dim_node_decoder", hidden_dim_node_decoder);
     v("num_layers_node_decoder", num_layers_node_decoder);
     v("aggregation", aggregation);
+    v("do_concat_trick", do_concat_trick);
     v("num_processor_checkpoint_segments", num_processor_checkpoint_segments);
     v.ignored({"checkpoint_offloading", "recompute_activation", "norm_type"});
   }

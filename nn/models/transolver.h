@@ -26,7 +26,8 @@ struct TransolverConfig {
   int64_t ref = 8;
   std::optional<std::vector<int64_t>> structured_shape{};  // 2 or 3 sizes: convolutions project
   bool time_input = false;
-  bool plus = false;  // of the reference; not supported
+  bool plus = false;    // of the reference; not supported
+  bool use_te = false;  // a library of the reference's; the numbers are the same
 
   template <class V>
   void fields(V& v) {
@@ -45,7 +46,7 @@ struct TransolverConfig {
     v("structured_shape", structured_shape);
     v("time_input", time_input);
     v("plus", plus);
-    v.ignored({"use_te"});
+    v("use_te", use_te);
   }
 };
 

@@ -13,6 +13,7 @@
 #include <brume/nn/models/fno.h>
 #include <brume/nn/models/mesh_graph_net.h>
 #include <brume/nn/models/transolver.h>
+#include <brume/nn/serialize.h>
 
 #include "tests/error_of.h"
 #include "tests/thread_count.h"
@@ -93,6 +94,34 @@ TEST_CASE("a MeshGraphNet gives the same bits for any number of threads and besi
   }
   const Threads threads(3);
   CHECK(distance(net(nodes, edges, ring(40)), one) == 0);
+}
+
+TEST_CASE(
+    "the concat trick stores the first layer of edge updates in parts and gives the same numbers") {
+  nn::MeshGraphNetConfig c = small_net();
+  const auto joined = nn::make<nn::MeshGraphNet>(c);
+  c.do_concat_trick = true;
+  const auto parts = nn::make<nn::MeshGraphNet>(c);
+  nn::NamedTensors state;
+  for (const auto& [name, x] : joined->state()) {
+    const size_t at = name.find(".edge_mlp.model.");
+    const std::string prefix = name.substr(0, at) + ".edge_mlp.";
+    const std::string rest = at == name.npos ? "" : name.substr(at + 16);
+    if (rest == "0.weight") {
+      const char* const names[] = {"lin_efeat", "lin_src", "lin_dst"};
+      for (int64_t i = 0; i < 3; ++i)
+        state.push_back({prefix + names[i] + ".weight", slice(x, 1, 8 * i, 8 * (i + 1))});
+    } else if (rest == "0.bias") {
+      state.push_back({prefix + "bias", x});
+    } else if (at != name.npos) {
+      state.push_back({cat(prefix, "model.", std::stoi(rest) - 1, rest.substr(rest.find('.'))), x});
+    } else {
+      state.push_back({name, x});
+    }
+  }
+  nn::load_state(*parts, state);
+  const Tensor nodes = noise({9, 3}), edges = noise({9, 2}, 2);
+  CHECK(distance(joined(nodes, edges, ring(9)), parts(nodes, edges, ring(9))) < 1e-6);
 }
 
 TEST_CASE("checkpoints of a MeshGraphNet change neither results nor gradients") {
