@@ -196,8 +196,7 @@ void join(const FftPlan<T>& plan, const T* spectrum, T* panel) {
   };
   for (int64_t k = 0; k < n; ++k) {
     const Complex<V> x = frequency(k), mirror = conjugate(frequency(n - k));
-    const Complex<V> odd =
-        conjugate(constant<V>(plan.half_turn.data(), k)) * (x - mirror);
+    const Complex<V> odd = conjugate(constant<V>(plan.half_turn.data(), k)) * (x - mirror);
     store(x + mirror - turned(odd), panel, k);
   }
 }
