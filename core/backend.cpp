@@ -41,5 +41,9 @@ bool has_backend(DeviceType type) {
 MemoryStats memory_stats(DeviceType type) { return backend(type).memory.stats(); }
 void reset_peak_memory(DeviceType type) { backend(type).memory.reset_peak(); }
 void trim_memory(DeviceType type) { backend(type).memory.trim(); }
+void limit_cached_memory(int64_t bytes, DeviceType type) {
+  check<Error>(bytes >= 0, "limit_cached_memory: wants bytes >= 0, got ", bytes);
+  backend(type).memory.set_cache_limit(bytes);
+}
 
 }  // namespace brume

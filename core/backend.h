@@ -62,5 +62,7 @@ const Backend* cuda_backend(std::string* reason);
 MemoryStats memory_stats(DeviceType type = DeviceType::cpu);
 void reset_peak_memory(DeviceType type = DeviceType::cpu);
 void trim_memory(DeviceType type = DeviceType::cpu);
+/// At most this many bytes are cached from now on (at first: any number).
+void limit_cached_memory(int64_t bytes, DeviceType type = DeviceType::cpu);
 
 }  // namespace brume

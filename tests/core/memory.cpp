@@ -5,7 +5,9 @@
 
 #include <doctest/doctest.h>
 
+#include <brume/core/backend.h>
 #include <brume/core/error.h>
+#include <brume/core/tensor.h>
 
 using namespace brume;
 
@@ -81,3 +83,23 @@ TEST_CASE("peak is the largest live since it was reset, and a limit bounds what 
   pool.free(pool.allocate(1 << 20), 1 << 20);
   CHECK(pool.stats().cached == 0);
 }
+
+#ifndef BRUME_SANITIZE  // such builds cache nothing
+TEST_CASE("a device's cached memory can be given back and limited") {
+  const int64_t bytes = int64_t{1} << 20;
+  const auto use = [&] { (void)empty({bytes}, {.dtype = DType::u8}); };
+  use();
+  CHECK(memory_stats().cached >= bytes);
+  trim_memory();
+  CHECK(memory_stats().cached == 0);
+  limit_cached_memory(bytes / 2);
+  use();
+  CHECK(memory_stats().cached == 0);
+  limit_cached_memory(std::numeric_limits<int64_t>::max());
+  reset_peak_memory();
+  CHECK(memory_stats().peak == memory_stats().live);
+  use();
+  CHECK(memory_stats().peak == memory_stats().live + bytes);
+  CHECK_THROWS_AS(limit_cached_memory(-1), Error);
+}
+#endif
