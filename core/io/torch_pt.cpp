@@ -9,7 +9,7 @@
 
 namespace brume::io {
 
-struct TorchFile::Content {
+struct TorchContent {
   std::shared_ptr<const ByteSource> source;
   std::string text;  // of the pickle, which its values point into
   Pickle pickle;
@@ -35,7 +35,7 @@ struct TorchFile::Content {
 };
 
 // "archive/data.pkl" holds the tree, "archive/data/0" a storage; the folder's name varies.
-void TorchFile::Content::open_zip(const TorchOptions& options) {
+void TorchContent::open_zip(const TorchOptions& options) {
   zip.emplace(source, options.zip);
   constexpr std::string_view kTree = "/data.pkl";
   const ZipEntry* tree = nullptr;
@@ -63,7 +63,7 @@ void TorchFile::Content::open_zip(const TorchOptions& options) {
 
 // Five pickles (a magic number, a version, facts about the writer's machine, the tree, the keys of
 // the storages), then each storage behind its number of elements.
-void TorchFile::Content::open_stream(const TorchOptions& options) {
+void TorchContent::open_stream(const TorchOptions& options) {
   constexpr std::string_view kMagic("\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", 10);
   constexpr int64_t kVersion = 1001;
   text.resize(static_cast<size_t>(std::min(source->size(), options.pickle.max_bytes)));
@@ -111,19 +111,18 @@ void TorchFile::Content::open_stream(const TorchOptions& options) {
     check<FormatError>(offsets[i] != kUnset, who(i), " is missing");
 }
 
-std::string TorchFile::Content::who(uint32_t storage) const {
+std::string TorchContent::who(uint32_t storage) const {
   return cat(source->who(), ": storage ", quote(objects.storages[storage].key));
 }
 
-void TorchFile::Content::read_raw(uint32_t storage, std::span<std::byte> out) const {
+void TorchContent::read_raw(uint32_t storage, std::span<std::byte> out) const {
   if (zip)
     zip->read(*members[storage], out);
   else
     source->read(offsets[storage], out);
 }
 
-Tensor TorchFile::Content::read_storage(uint32_t storage, StoredType type,
-                                        const Shape& shape) const {
+Tensor TorchContent::read_storage(uint32_t storage, StoredType type, const Shape& shape) const {
   const StoredArray array{.type = type, .shape = shape, .offset = 0, .big_endian = big_endian};
   Tensor x = empty(shape, {.dtype = array.dtype()});
   read_raw(storage, raw_part(array, x.data()));
@@ -131,7 +130,7 @@ Tensor TorchFile::Content::read_storage(uint32_t storage, StoredType type,
   return x;
 }
 
-Tensor TorchFile::Content::whole_storage(uint32_t storage, StoredType type) {
+Tensor TorchContent::whole_storage(uint32_t storage, StoredType type) {
   const std::lock_guard lock(mutex);
   Tensor& x = whole[{storage, type}];
   if (!x.defined()) {
@@ -142,7 +141,7 @@ Tensor TorchFile::Content::whole_storage(uint32_t storage, StoredType type) {
 }
 
 TorchFile::TorchFile(std::shared_ptr<const ByteSource> source, const TorchOptions& options)
-    : content_(std::make_shared<Content>()) {
+    : content_(std::make_shared<TorchContent>()) {
   content_->source = std::move(source);
   content_->max_values = options.pickle.max_values;
   content_->max_depth = options.pickle.max_depth;
@@ -161,7 +160,7 @@ TorchFile::TorchFile(std::shared_ptr<const ByteSource> source, const TorchOption
 }
 
 const std::string& TorchFile::who() const { return content_->source->who(); }
-TorchValue TorchFile::root() const { return {*this, content_->pickle.root()}; }
+TorchValue TorchFile::root() const { return {content_, content_->pickle.root()}; }
 
 Tensor TorchFile::read(const TorchTensor& t) const {
   const Shape shape = t.loaded_shape();
@@ -189,7 +188,7 @@ std::vector<TorchEntry> TorchFile::entries() const {
   const auto join = [](const std::string& path, std::string_view part) {
     return path.empty() ? std::string(part) : cat(path, ".", part);
   };
-  const auto walk = [&](const auto& self, TorchValue v, const std::string& path,
+  const auto walk = [&](const auto& self, const TorchValue& v, const std::string& path,
                         int depth) -> void {
     check<FormatError>(left-- > 0 && depth <= content_->max_depth, who(),
                        ": shared values unfold to more than max_values or deeper than max_depth");
@@ -210,8 +209,8 @@ std::vector<TorchEntry> TorchFile::entries() const {
 }
 
 TorchKind TorchValue::kind() const {
-  const Pickle& p = file_->content_->pickle;
-  switch (file_->content_->objects.of_value[index_].kind) {
+  const Pickle& p = content_->pickle;
+  switch (content_->objects.of_value[index_].kind) {
     case TorchObject::tensor:
       return TorchKind::tensor;
     case TorchObject::size:
@@ -248,32 +247,32 @@ TorchKind TorchValue::kind() const {
   }
 }
 
-bool TorchValue::boolean() const { return file_->content_->pickle.boolean(index_, "the value"); }
-int64_t TorchValue::integer() const { return file_->content_->pickle.integer(index_, "the value"); }
-double TorchValue::number() const { return file_->content_->pickle.number(index_, "the value"); }
+bool TorchValue::boolean() const { return content_->pickle.boolean(index_, "the value"); }
+int64_t TorchValue::integer() const { return content_->pickle.integer(index_, "the value"); }
+double TorchValue::number() const { return content_->pickle.number(index_, "the value"); }
 
 std::string_view TorchValue::text() const {
-  const std::string_view text = file_->content_->pickle.text(index_, "the value");
+  const std::string_view text = content_->pickle.text(index_, "the value");
   return kind() == TorchKind::dtype ? text.substr(text.find('\n') + 1) : text;
 }
 
 const TorchTensor& TorchValue::tensor() const {
-  const TorchObjects& objects = file_->content_->objects;
+  const TorchObjects& objects = content_->objects;
   if (objects.of_value[index_].kind != TorchObject::tensor)
-    file_->content_->pickle.fail(index_, "the value is no tensor");
+    content_->pickle.fail(index_, "the value is no tensor");
   return objects.tensors[objects.of_value[index_].number];
 }
 
 const PickleValue::Items& TorchValue::items() const {
-  const TorchObject object = file_->content_->objects.of_value[index_];
-  return file_->content_->pickle.items(object.kind == TorchObject::size ? object.number : index_,
-                                       "the value");
+  const TorchObject object = content_->objects.of_value[index_];
+  return content_->pickle.items(object.kind == TorchObject::size ? object.number : index_,
+                                "the value");
 }
 size_t TorchValue::size() const { return items().size() / (kind() == TorchKind::dict ? 2 : 1); }
 TorchValue TorchValue::item(size_t i) const {
-  return {*file_, items().at(kind() == TorchKind::dict ? 2 * i + 1 : i)};
+  return {content_, items().at(kind() == TorchKind::dict ? 2 * i + 1 : i)};
 }
-TorchValue TorchValue::key(size_t i) const { return {*file_, items().at(2 * i)}; }
+TorchValue TorchValue::key(size_t i) const { return {content_, items().at(2 * i)}; }
 
 TorchFile open_torch(const std::string& path, const TorchOptions& options) {
   return TorchFile(std::make_shared<FileSource>(path), options);

@@ -55,8 +55,9 @@ enum class TorchKind : uint8_t {
 };
 
 class TorchFile;
+struct TorchContent;
 
-/// A value of the tree; valid while its file lives.
+/// A value of the tree, which it keeps alive.
 class TorchValue {
  public:
   TorchKind kind() const;
@@ -64,6 +65,7 @@ class TorchValue {
   bool boolean() const;
   int64_t integer() const;
   double number() const;
+  // Both references are valid while some value of the tree or its file lives.
   std::string_view text() const;
   const TorchTensor& tensor() const;
   /// Items of a list, tuple or size; pairs of a dict.
@@ -73,9 +75,10 @@ class TorchValue {
 
  private:
   friend class TorchFile;
-  TorchValue(const TorchFile& file, Pickle::Index index) : file_(&file), index_(index) {}
+  TorchValue(std::shared_ptr<const TorchContent> content, Pickle::Index index)
+      : content_(std::move(content)), index_(index) {}
   const PickleValue::Items& items() const;
-  const TorchFile* file_;
+  std::shared_ptr<const TorchContent> content_;
   Pickle::Index index_;
 };
 
@@ -103,9 +106,7 @@ class TorchFile {
   Tensor read(const TorchTensor& tensor) const;
 
  private:
-  friend class TorchValue;
-  struct Content;
-  std::shared_ptr<Content> content_;
+  std::shared_ptr<TorchContent> content_;
 };
 
 /// @throws as the constructor

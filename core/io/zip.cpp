@@ -132,24 +132,34 @@ class OpenMember {
   zip_file_t* file_;
 };
 
-// libzip makes a record of some hundred bytes for each of 46 in the list of members, so their
-// number is looked at first: in the record at the end, or the larger one before it that it points
-// to.
-uint64_t claimed_entries(const ByteSource& archive) {
-  constexpr uint64_t kEnd = 22, kLocator = 20, kEnd64 = 56;
-  if (archive.size() < kEnd) return 0;
+// The number of members in the record at `end`, or in the larger one before it that it points to.
+uint64_t claimed_at(const ByteSource& archive, uint64_t end) {
+  constexpr uint64_t kLocator = 20, kEnd64 = 56;
   const auto number = [&](uint64_t offset, size_t bytes) {
     uint64_t value = 0;
     archive.read(offset, std::as_writable_bytes(std::span(&value, 1)).first(bytes));
     return value;
   };
-  const uint64_t end = archive.size() - kEnd;
-  if (number(end, 4) != 0x06054b50) return archive.size() / 46;  // a comment follows, or no zip
   const uint64_t count = number(end + 10, 2);
   if (end < kLocator + kEnd64 || number(end - kLocator, 4) != 0x07064b50) return count;
   const uint64_t record = number(end - kLocator + 8, 8);
   if (record > archive.size() - kEnd64) return count;
   return std::max(count, number(record + 32, 8));
+}
+
+// libzip makes a record of some hundred bytes for each of 46 in the list of members, so their
+// number is looked at first: the largest of all that libzip may take for the end, as a comment may
+// follow it. 0 if there is none.
+uint64_t claimed_entries(const ByteSource& archive) {
+  constexpr uint64_t kEnd = 22, kLongestComment = 65535;
+  constexpr std::string_view kSignature = "PK\5\6";
+  std::string tail(static_cast<size_t>(std::min(archive.size(), kEnd + kLongestComment)), '\0');
+  const uint64_t first = archive.size() - tail.size();
+  archive.read(first, std::as_writable_bytes(std::span(tail)));
+  uint64_t claimed = 0;
+  for (size_t i = 0; (i = tail.find(kSignature, i)) < tail.size() && i + kEnd <= tail.size(); ++i)
+    claimed = std::max(claimed, claimed_at(archive, first + i));
+  return claimed;
 }
 
 ZipEntry entry_at(const Handle& handle, uint64_t index, const std::string& who,
@@ -169,7 +179,7 @@ ZipEntry entry_at(const Handle& handle, uint64_t index, const std::string& who,
   check<FormatError>(compressed || stat.size == stat.comp_size, member, " is stored as ",
                      stat.comp_size, " bytes and said to have ", stat.size);
   packed_bytes = stat.comp_size;
-  return {name, stat.size, compressed};
+  return {name, stat.size, compressed, index};
 }
 
 }  // namespace
@@ -208,12 +218,11 @@ class ZipFile::Handles {
 // A stored member, read where it lies. Its position moves, so one thread reads at a time.
 class StoredMember final : public ByteSource {
  public:
-  StoredMember(std::string who, const ZipEntry& entry, uint64_t index,
-               std::shared_ptr<const ByteSource> archive)
+  StoredMember(std::string who, const ZipEntry& entry, std::shared_ptr<const ByteSource> archive)
       : ByteSource(std::move(who), entry.bytes),
         name_(entry.name),
         handle_(std::move(archive)),
-        member_(handle_, index, name_, ZIP_FL_COMPRESSED) {}
+        member_(handle_, entry.index, name_, ZIP_FL_COMPRESSED) {}
 
  private:
   void fill(uint64_t offset, std::span<std::byte> out) const override {
@@ -276,16 +285,12 @@ const ZipEntry& ZipFile::at(std::string_view name) const {
   return *entry;
 }
 
-uint64_t ZipFile::index_of(const ZipEntry& entry) const {
-  return static_cast<uint64_t>(&entry - entries_.data());
-}
-
 void ZipFile::read(const ZipEntry& entry, std::span<std::byte> out) const {
   check<FormatError>(out.size() == entry.bytes, who(), ": member ", quote(entry.name), " has ",
                      entry.bytes, " bytes, wanted ", out.size());
   std::unique_ptr<Handle> handle = handles_->take();
   {
-    OpenMember member(*handle, index_of(entry), entry.name, 0);
+    OpenMember member(*handle, entry.index, entry.name, 0);
     member.read(out);
     member.read_end();
   }
@@ -304,8 +309,7 @@ std::shared_ptr<const ByteSource> ZipFile::open(const ZipEntry& entry) const {
   std::string name = cat(who(), ": ", printable(entry.name));
   if (entry.compressed)
     return std::make_shared<TextSource>(std::move(name), read_text(entry, entry.bytes));
-  return std::make_shared<StoredMember>(std::move(name), entry, index_of(entry),
-                                        handles_->archive());
+  return std::make_shared<StoredMember>(std::move(name), entry, handles_->archive());
 }
 
 }  // namespace brume::io

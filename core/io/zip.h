@@ -28,6 +28,7 @@ struct ZipEntry {
   std::string name;
   uint64_t bytes;   // unpacked
   bool compressed;  // by deflate, the one method that is read
+  uint64_t index;   // in the archive's list of members
 };
 
 /// An archive whose list of members has been checked: unique names that stay in their folder, no
@@ -54,7 +55,6 @@ class ZipFile {
 
  private:
   class Handles;
-  uint64_t index_of(const ZipEntry& entry) const;
   std::shared_ptr<Handles> handles_;
   std::vector<ZipEntry> entries_;
   std::vector<uint32_t> by_name_;  // indices of entries_, sorted by name

@@ -124,6 +124,31 @@ TEST_CASE("zip: an archive may not claim more members than the limit") {
   CHECK(contains(refuse(two, 1), "max_entries allows 1"));
 }
 
+TEST_CASE("zip: a comment behind the list of members changes nothing") {
+  if (!io::has_zip()) return;
+  const std::string archive = zip_archive({{"a", std::string(1000, 'x')}});
+  for (const size_t size : {size_t{5}, size_t{65535}}) {
+    std::string commented = archive + std::string(size, 'c');
+    commented[archive.size() - 2] = static_cast<char>(size & 0xff);
+    commented[archive.size() - 1] = static_cast<char>(size >> 8);
+    const io::ZipFile file(bytes(commented), {.max_entries = 1});
+    CHECK(file.read_text(file.at("a"), 1000) == std::string(1000, 'x'));
+    CHECK(contains(error_of<FormatError>(
+                       [&] { const io::ZipFile none(bytes(commented), {.max_entries = 0}); }),
+                   "1 members; max_entries allows 0"));
+  }
+}
+
+TEST_CASE("zip: a copy of an entry reads what the entry does") {
+  if (!io::has_zip()) return;
+  const io::ZipFile file(bytes(zip_archive({{"a", "first"}, {"b", "second"}})));
+  const io::ZipEntry copy = file.at("b");
+  CHECK(file.read_text(copy, 10) == "second");
+  std::string part(3, ' ');
+  file.open(copy)->read(3, std::as_writable_bytes(std::span(part)));
+  CHECK(part == "ond");
+}
+
 TEST_CASE("tar: files are found, also behind long names and folders") {
   const std::string path = "folder/" + std::string(120, 'n');
   const std::string record = "134 path=" + path + "\n";

@@ -211,6 +211,16 @@ TEST_CASE("torch: the tree of a training checkpoint can be walked") {
   CHECK(entries.back().name == "optimizer.state.5.exp_avg_sq");
 }
 
+TEST_CASE("torch: a value keeps the tree alive that it belongs to") {
+  if (!io::has_zip()) return;
+  const auto root = [] { return open(archive(Tree().pickle(), floats(6))).root(); };
+  const io::TorchValue pairs = root();
+  REQUIRE(pairs.size() == 1);
+  CHECK(pairs.key(0).text() == "w");
+  const io::TorchValue weight = root().item(0);
+  CHECK(weight.tensor().shape == Shape{2, 3});
+}
+
 TEST_CASE("torch: shared values that would unfold without end are refused") {
   if (!io::has_zip()) return;
   // Ten levels of lists, each twenty times the one before; and a list that holds itself.
