@@ -162,6 +162,7 @@ Tensor unipc_update(const Tensor& start, const PastPrediction& base,
   for (size_t i = 0; i < to.t.size(); ++i) {
     const double h = to.lambda[i] - base.at.lambda[i], gain = -to.alpha[i] * std::expm1(-h);
     std::vector<double> r;
+    r.reserve(others.size());
     for (const PastPrediction& p : others) r.push_back((p.at.lambda[i] - base.at.lambda[i]) / h);
     const std::vector<double> rho = unipc_weights(h, r);
     double rest = gain;

@@ -26,7 +26,8 @@ Tensor BatchNorm::operator()(const Tensor& x) const {
   if (training()) {
     std::vector<int64_t> axes{0};
     for (int a = 2; a < x.rank(); ++a) axes.push_back(a);
-    const auto count = static_cast<double>(x.numel() / config_.num_features);
+    const int64_t values = x.numel() / config_.num_features;  // of a channel
+    const auto count = static_cast<double>(values);
     check(count > 1, "BatchNorm: one value per channel has no variance, x is ", x.shape());
     average = mean(x, axes, keep_axis);
     variance = var(x, axes, 0, keep_axis);

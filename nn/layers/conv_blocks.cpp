@@ -63,7 +63,7 @@ Tensor TransposeConvLayer::operator()(const Tensor& x) const {
   return y;
 }
 
-ConvGRULayer::ConvGRULayer(const Config& c) : hidden_size_(c.hidden_size) {
+ConvGRULayer::ConvGRULayer(const Config& c) {
   const auto gate = [&](const char* name, int64_t out) {
     return child<ConvLayer>(name, {.in_channels = c.in_features + c.hidden_size,
                                    .out_channels = out,

@@ -77,7 +77,6 @@ class ConvGRULayer : public Module {
   Tensor operator()(const Tensor& x, const Tensor& hidden) const;
 
  private:
-  int64_t hidden_size_;
   Ref<ConvLayer> conv_1_, conv_2_;
   Ref<NamedActivation> activation_;
 };

@@ -19,8 +19,9 @@ RotaryEmbedding2DTables::RotaryEmbedding2DTables(const Config& c) {
     for (int64_t column = 0; column < w; ++column)
       for (int64_t i = 0; i < d; ++i) {
         const auto place = static_cast<double>(i < d / 2 ? row : column);
-        const auto pair = static_cast<double>(i % (d / 2) / 2);
-        const double angle = place * std::pow(c.theta, -4 * pair / static_cast<double>(d));
+        const int64_t pair = i % (d / 2) / 2;
+        const double angle =
+            place * std::pow(c.theta, static_cast<double>(-4 * pair) / static_cast<double>(d));
         cosines.push_back(static_cast<float>(std::cos(angle)));
         sines.push_back(static_cast<float>(std::sin(angle)));
       }
