@@ -133,6 +133,7 @@ class OpenMember {
 };
 
 // The number of members in the record at `end`, or in the larger one before it that it points to.
+// It may be the end of an archive within this one, whose offsets do not count from here.
 uint64_t claimed_at(const ByteSource& archive, uint64_t end) {
   constexpr uint64_t kLocator = 20, kEnd64 = 56;
   const auto number = [&](uint64_t offset, size_t bytes) {
@@ -143,7 +144,7 @@ uint64_t claimed_at(const ByteSource& archive, uint64_t end) {
   const uint64_t count = number(end + 10, 2);
   if (end < kLocator + kEnd64 || number(end - kLocator, 4) != 0x07064b50) return count;
   const uint64_t record = number(end - kLocator + 8, 8);
-  if (record > archive.size() - kEnd64) return count;
+  if (record > archive.size() - kEnd64 || number(record, 4) != 0x06064b50) return count;
   return std::max(count, number(record + 32, 8));
 }
 
