@@ -186,15 +186,43 @@ void fill_(const Tensor& x, double value) {
   x.impl().storage->bump_version();
 }
 
+namespace {
+
+// The bytes from a view's first to behind its last, in memory's order.
+std::pair<const std::byte*, const std::byte*> extent(const View& v) {
+  int64_t first = 0, last = 0;
+  for (int i = 0; i < v.rank(); ++i)
+    (v.stride(i) < 0 ? first : last) += (v.size(i) - 1) * v.stride(i);
+  const auto* data = static_cast<const std::byte*>(v.data);
+  return {data + first * item_size(v.dtype), data + (last + 1) * item_size(v.dtype)};
+}
+
+// Whether writing y while x is read may change elements of x that are still to be read: they share
+// memory, and not element by element. The shapes are equal and not empty.
+bool is_read_after_write(const View& x, const View& y) {
+  if (x.data == y.data && x.dtype == y.dtype && x.strides == y.strides) return false;
+  const auto [x_begin, x_end] = extent(x);
+  const auto [y_begin, y_end] = extent(y);
+  return x_begin < y_end && y_begin < x_end;
+}
+
+}  // namespace
+
 void copy_(const Tensor& x, const Tensor& y) {
   check_writable(x, "copy_");
   const Shape shape = broadcast_shapes(y.shape(), x.shape(), "copy_");
   check(shape == x.shape(), "copy_: a value of shape ", y.shape(),
         " does not fit into a tensor of shape ", x.shape());
-  const Tensor from = transfer(y, x.device());
+  Tensor from = transfer(y, x.device());
   View view = from.view();
   view.strides = broadcast_strides(from.shape(), from.strides(), x.shape());
   view.shape = x.shape();
+  if (x.numel() > 0 && is_read_after_write(view, x.view())) {
+    const Tensor own = empty(x.shape(), {.dtype = from.dtype(), .device = from.device()});
+    kernels(x).pointwise.copy(view, own.view());
+    view = own.view();
+    from = own;
+  }
   kernels(x).pointwise.copy(view, x.view());
   x.impl().storage->bump_version();
 }

@@ -78,6 +78,19 @@ TEST_CASE("every write raises the version") {
   CHECK_THROWS_AS(copy_(x, zeros({2})), ShapeError);
 }
 
+TEST_CASE("a tensor may be copied onto itself in another order") {
+  const Tensor m = from_vector<float>({1, 2, 3, 4}, {2, 2});
+  copy_(m, alias(m, {2, 2}, {1, 2}));
+  CHECK(m.to_vector<float>() == std::vector<float>{1, 3, 2, 4});
+  const Tensor v = arange(0, 6);
+  copy_(alias(v, {5}, {1}, 1), alias(v, {5}, {1}));
+  CHECK(v.to_vector<float>() == std::vector<float>{0, 0, 1, 2, 3, 4});
+  copy_(v, alias(v, {6}, {-1}, 5));
+  CHECK(v.to_vector<float>() == std::vector<float>{4, 3, 2, 1, 0, 0});
+  copy_(v, alias(v, {1}, {1}, 2));
+  CHECK(v.to_vector<float>() == std::vector<float>(6, 2));
+}
+
 TEST_CASE("values survive a change of layout and of dtype") {
   std::vector<float> values(2 * 3 * 4 * 5);
   for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i) - 40;
