@@ -9,6 +9,7 @@
 #include <exception>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <brume/core/error.h>
@@ -53,16 +54,18 @@ bool spin_until(Predicate done) {
 class Pool {
  public:
   explicit Pool(int threads) {
-    for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
+    try {
+      for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
+    } catch (...) {
+      stop();
+      throw;
+    }
   }
-  ~Pool() {
-    stop_.store(true);
-    epoch_.fetch_add(1);
-    epoch_.notify_all();
-    for (auto& worker : workers_) worker.join();
-  }
+  ~Pool() { stop(); }
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
+
+  int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
   void run(int64_t chunks, void (*body)(void*, int64_t), void* context) {
     body_ = body;
@@ -85,6 +88,13 @@ class Pool {
   }
 
  private:
+  void stop() {
+    stop_.store(true);
+    epoch_.fetch_add(1);
+    epoch_.notify_all();
+    for (auto& worker : workers_) worker.join();
+  }
+
   void work() {
     in_pool = true;
     uint32_t seen = 0;
@@ -164,7 +174,6 @@ std::atomic<int>& thread_count() {
 // until the process ends: its threads must not outlive static objects that their work uses.
 std::mutex pool_mutex;
 Pool* pool = nullptr;
-int pool_threads = 1;
 
 void run_inline(int64_t chunks, void (*body)(void*, int64_t), void* context) {
   for (int64_t chunk = 0; chunk < chunks; ++chunk) body(context, chunk);
@@ -177,10 +186,9 @@ void run_chunks(int64_t chunks, void (*body)(void*, int64_t), void* context) {
   if (chunks == 1 || threads == 1 || Pool::in_pool) return run_inline(chunks, body, context);
   std::unique_lock lock(pool_mutex, std::try_to_lock);
   if (!lock) return run_inline(chunks, body, context);
-  if (pool_threads != threads) {
-    delete pool;
+  if (!pool || pool->threads() != threads) {
+    delete std::exchange(pool, nullptr);  // a thread may fail to start
     pool = new Pool(threads);
-    pool_threads = threads;
   }
   struct Mark {
     Mark() { Pool::in_pool = true; }

@@ -1,17 +1,45 @@
 #include <brume/core/cpu/parallel.h>
 
 #include <atomic>
+#include <fstream>
 #include <stdexcept>
+#include <system_error>
 #include <thread>
 #include <vector>
 
 #include <doctest/doctest.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <brume/core/error.h>
 
 #include "tests/thread_count.h"
 
 using namespace brume;
+
+namespace {
+
+// At most so many bytes of address space more, while it lives: some stacks, not hundreds.
+class AddressSpace {
+ public:
+  explicit AddressSpace(size_t more) {
+    std::ifstream statm("/proc/self/statm");
+    size_t pages = 0;
+    statm >> pages;
+    getrlimit(RLIMIT_AS, &before_);
+    rlimit limit = before_;
+    limit.rlim_cur = pages * static_cast<size_t>(sysconf(_SC_PAGESIZE)) + more;
+    setrlimit(RLIMIT_AS, &limit);
+  }
+  ~AddressSpace() { setrlimit(RLIMIT_AS, &before_); }
+  AddressSpace(const AddressSpace&) = delete;
+  AddressSpace& operator=(const AddressSpace&) = delete;
+
+ private:
+  rlimit before_{};
+};
+
+}  // namespace
 
 TEST_CASE("every chunk runs once, for any number of threads") {
   for (int threads : {1, 2, 3, 7}) {
@@ -73,6 +101,29 @@ TEST_CASE("several user threads share one pool") {
   for (auto& user : users) user.join();
   CHECK(total == 4 * 200 * 1000);
 }
+
+#ifndef BRUME_SANITIZE  // which need address space for themselves
+TEST_CASE("threads that cannot start are an error, after which fewer do") {
+  int64_t ran = 0;
+  const auto count = [&] {
+    std::atomic<int64_t> chunks = 0;
+    cpu::parallel_chunks(100, [&](int64_t) { ++chunks; });
+    ran = chunks;
+  };
+  {
+    const Threads few(2);
+    count();  // a pool is there
+    const AddressSpace scarce(64 << 20);
+    const Threads many(200);
+    CHECK_THROWS_AS(count(), std::system_error);
+    set_num_threads(2);
+    count();
+    CHECK(ran == 100);
+  }
+  count();
+  CHECK(ran == 100);
+}
+#endif
 
 TEST_CASE("the number of threads is at least one") {
   CHECK_THROWS_AS(set_num_threads(0), ShapeError);
