@@ -29,6 +29,14 @@ struct Stack {
     for (const Slab& slab : slabs) ::operator delete(slab.data, kAlign);
     slabs.clear();
   }
+  bool is_unused() const { return current == 0 && slabs[0].used == 0; }
+  // One slab that holds what all of them did.
+  void merge() {
+    size_t total = 0;
+    for (const Slab& slab : slabs) total += slab.size;
+    release();
+    add(total);
+  }
   void add(size_t bytes) {
     slabs.push_back({static_cast<std::byte*>(::operator new(bytes, kAlign)), bytes, 0});
   }
@@ -46,21 +54,14 @@ Scratch::~Scratch() {
   for (size_t i = slab_ + 1; i <= stack.current; ++i) stack.slabs[i].used = 0;
   stack.current = slab_;
   stack.slabs[slab_].used = used_;
-  const bool outermost = slab_ == 0 && used_ == 0;
-  if (!outermost || stack.slabs.size() == 1) return;
 #ifdef BRUME_SANITIZE
-  stack.release();
-  return;
+  if (slab_ == 0 && used_ == 0) stack.release();
 #endif
-  // One slab that holds everything next time.
-  size_t total = 0;
-  for (const Slab& slab : stack.slabs) total += slab.size;
-  stack.release();
-  stack.add(total);
 }
 
 void* Scratch::take_bytes(size_t bytes) {
   bytes = (bytes + 63) / 64 * 64;
+  if (stack.slabs.size() > 1 && stack.is_unused()) stack.merge();
   if (stack.slabs.empty()) stack.add(std::max(bytes, kFirstSlab));
   while (stack.slabs[stack.current].size - stack.slabs[stack.current].used < bytes) {
     if (stack.current + 1 == stack.slabs.size()) stack.add(std::max(bytes, kFirstSlab));
