@@ -1,13 +1,32 @@
 #include <brume/autograd/checkpoint.h>
 
+#include <optional>
+#include <utility>
+
 #include <brume/autograd/graph.h>
 
 namespace brume {
+namespace {
+
+// A generator in an earlier state while this lives.
+class Rewound {
+ public:
+  Rewound(Generator& rng, const Generator& state) : rng_(rng), now_(std::exchange(rng, state)) {}
+  ~Rewound() { rng_ = std::move(now_); }
+  Rewound(const Rewound&) = delete;
+  Rewound& operator=(const Rewound&) = delete;
+
+ private:
+  Generator& rng_;
+  Generator now_;
+};
+
+}  // namespace
 
 Tensor checkpoint(const std::function<Tensor(const Tensors&)>& f, const Tensors& inputs,
-                  Generator* rng) {
+                  const std::function<Generator&()>& rng) {
   if (!grad_enabled()) return f(inputs);
-  const Generator before = rng ? *rng : Generator{};
+  const Generator before = rng ? rng() : Generator{};
   Tensor y;
   {
     const NoGrad no_grad;
@@ -30,14 +49,13 @@ Tensor checkpoint(const std::function<Tensor(const Tensors&)>& f, const Tensors&
           }
           fresh.push_back(leaf);
         }
-        Generator now;
-        if (rng) now = std::exchange(*rng, before);
         Tensor again;
         {
           const EnableGrad enable;
+          std::optional<Rewound> rewound;
+          if (rng) rewound.emplace(rng(), before);
           again = f(fresh);
         }
-        if (rng) *rng = now;
         return continue_backward({again}, {g[0]}, fresh);
       },
       /*recomputes=*/true);

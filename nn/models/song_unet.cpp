@@ -273,8 +273,9 @@ Tensor SongUNet::embed(const Tensor& noise, const Tensor& classes, const Tensor&
 Tensor SongUNet::run_block(const Step& step, const Tensor& x, const Tensor& emb) const {
   if (step.level >= config_.checkpoint_level) return step.block(x, emb);
   const Ref<UNetBlock> block = step.block;
-  return checkpoint([block](const Tensors& in) { return block(in[0], in[1]); }, {x, emb},
-                    training() ? &generator() : nullptr);
+  std::function<Generator&()> rng;
+  if (training()) rng = [block]() -> Generator& { return block->generator(); };
+  return checkpoint([block](const Tensors& in) { return block(in[0], in[1]); }, {x, emb}, rng);
 }
 
 Tensor SongUNet::encode(const Tensor& input, const Tensor& emb, std::vector<Tensor>& skips) const {

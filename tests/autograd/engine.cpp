@@ -1,12 +1,14 @@
 #include <brume/autograd/backward.h>
 
 #include <cmath>
+#include <memory>
 
 #include <doctest/doctest.h>
 #include <pthread.h>
 
 #include <brume/autograd/checkpoint.h>
 #include <brume/autograd/ops/pointwise.h>
+#include <brume/autograd/ops/random.h>
 #include <brume/autograd/ops/reduce.h>
 
 using namespace brume;
@@ -187,6 +189,36 @@ TEST_CASE("a checkpoint computes the same gradients, of captured parameters too"
     return std::pair(gradient(x), gradient(w));
   };
   CHECK(run(true) == run(false));
+}
+
+TEST_CASE("a checkpoint draws the same numbers again, also if the generator was replaced") {
+  auto rng = std::make_unique<Generator>(1);
+  const Tensor x = leaf({1, 1, 1, 1});
+  const auto noisy = [&](const Tensors& in) { return in[0] * normal({4}, *rng); };
+  const Tensor y = checkpoint(noisy, {x}, [&]() -> Generator& { return *rng; });
+  const Values drawn = y.to_vector<float>();
+  rng = std::make_unique<Generator>(2);
+  backward(sum(y));
+  CHECK(gradient(x) == drawn);
+  Generator untouched(2);
+  CHECK(normal({4}, *rng).to_vector<float>() == normal({4}, untouched).to_vector<float>());
+}
+
+TEST_CASE("a checkpoint that throws in backward leaves the generator where it was") {
+  Generator rng(1);
+  const Tensor x = leaf({1});
+  bool fails = false;
+  const auto f = [&](const Tensors& in) {
+    const Tensor y = in[0] * normal({1}, rng);
+    check<Error>(!fails, "planted");
+    return y;
+  };
+  const Tensor y = checkpoint(f, {x}, [&]() -> Generator& { return rng; });
+  normal({100}, rng);
+  const uint64_t offset = rng.offset();
+  fails = true;
+  CHECK_THROWS_AS(backward(sum(y)), Error);
+  CHECK(rng.offset() == offset);
 }
 
 TEST_CASE("a checkpoint whose inputs want nothing still reaches its parameters") {
