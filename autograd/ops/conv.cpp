@@ -27,7 +27,7 @@ ConvParams params_of(const PerAxis& stride, const PerAxis& padding, const PerAxi
     p.dilation[i] = dilation.values[i];
   }
   p.groups = groups;
-  p.algorithm = algorithm == ConvAlgorithm::automatic ? default_conv_algorithm() : algorithm;
+  p.algorithm = algorithm;
   return p;
 }
 
@@ -186,17 +186,13 @@ Tensor input_gradient(const Tensor& g, const Tensor& w, const ConvParams& p, con
 }  // namespace
 
 ConvAlgorithm default_conv_algorithm() { return default_algorithm.load(); }
-void set_default_conv_algorithm(ConvAlgorithm algorithm) {
-  check(algorithm != ConvAlgorithm::automatic,
-        "set_default_conv_algorithm: name an algorithm, not automatic");
-  default_algorithm.store(algorithm);
-}
+void set_default_conv_algorithm(ConvAlgorithm algorithm) { default_algorithm.store(algorithm); }
 
 Tensor conv(const Tensor& x, const Tensor& weight, const Tensor& bias, const ConvOptions& options) {
   check_ranks("conv", x, weight);
   const std::string op = op_name(x, false);
   const ConvParams p = params_of(options.stride, options.padding, options.dilation, options.groups,
-                                 options.algorithm);
+                                 options.algorithm.value_or(default_conv_algorithm()));
   const int64_t co = weight.size(0);
   check(p.groups >= 1 && co % p.groups == 0, op, ": groups (", p.groups, ") must divide the ", co,
         " output channels of weight ", weight.shape());
@@ -230,7 +226,7 @@ Tensor conv_transpose(const Tensor& x, const Tensor& weight, const Tensor& bias,
   check_ranks("conv_transpose", x, weight);
   const std::string op = op_name(x, true);
   const ConvParams p = params_of(options.stride, options.padding, options.dilation, options.groups,
-                                 ConvAlgorithm::automatic);
+                                 default_conv_algorithm());
   check(x.size(1) == weight.size(0), op, ": weight ", weight.shape(), " takes ", weight.size(0),
         " input channels, but x is ", x.shape());
   check(p.groups >= 1 && x.size(1) % p.groups == 0, op, ": groups (", p.groups,

@@ -1,6 +1,8 @@
 #pragma once
 // Convolutions in one, two and three dimensions (cross-correlations, as everywhere in this field).
 
+#include <optional>
+
 #include <brume/core/kernels/conv.h>
 #include <brume/core/tensor.h>
 
@@ -17,16 +19,15 @@ struct PerAxis {
 struct ConvOptions {
   PerAxis stride = 1, padding = 0, dilation = 1;
   int64_t groups = 1;
-  ConvAlgorithm algorithm = ConvAlgorithm::automatic;
+  std::optional<ConvAlgorithm> algorithm{};  // unset: default_conv_algorithm()
   // Terms that cost no pass of their own: (conv(x) + bias + per_sample + residual) * scale.
   Tensor per_sample{};  // [B, Co] or undefined
   Tensor residual{};    // the result's shape, or undefined
   double scale = 1;
 };
 
-/// What ConvAlgorithm::automatic means in this process; winograd_f2 at the start.
+/// Of this process, where none is named; winograd_f2 at the start.
 ConvAlgorithm default_conv_algorithm();
-/// @throws ShapeError on `automatic`
 void set_default_conv_algorithm(ConvAlgorithm algorithm);
 
 /// @shape  x [B, Ci, ...] with 1 to 3 axes behind, weight [Co, Ci / groups, ...], bias [Co] or

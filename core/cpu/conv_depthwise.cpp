@@ -108,11 +108,7 @@ const T* shifts(const Correlation<T>& c, Scratch& scratch) {
   const ConvTerms<T>& t = c.terms;
   if (!t.per_sample) return t.bias;
   T* out = scratch.take<T>(c.batch * c.groups);
-  for (int64_t b = 0; b < c.batch; ++b)
-    for (int64_t g = 0; g < c.groups; ++g) {
-      const T add = t.per_sample[b * t.per_sample_row + g];
-      out[b * c.groups + g] = t.bias ? t.bias[g] + add : add;
-    }
+  for (int64_t b = 0; b < c.batch; ++b) shift_of(t, b, 0, c.groups, out + b * c.groups);
   return out;
 }
 

@@ -8,11 +8,10 @@
 #include <brume/core/cpu/gemm_driver.h>
 #include <brume/core/cpu/parallel.h>
 #include <brume/core/cpu/scratch.h>
+#include <brume/core/math/ceil_div.h>
 
 namespace brume::cpu {
 namespace {
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // How the work is cut. A unit is a band of rows of one result plane; a chunk of work takes some
 // units and some panels of channels. Nothing here changes bits.
@@ -197,13 +196,8 @@ void correlate(const Correlation<T>& c) {
         const Unit u = unit(c, bands, first + i);
         const int64_t channel = u.group * c.to + j;
         q.b = filter + u.group * bands.panels * p.b_panel + panel * p.b_panel;
-        Epilogue<T> e{terms.bias ? terms.bias + channel : nullptr, nullptr,
+        Epilogue<T> e{shift_of(terms, u.sample, channel, q.n, shift), nullptr,
                       terms.residual.space[2] * w.every, terms.scale};
-        if (terms.per_sample) {
-          const T* add = terms.per_sample + u.sample * terms.per_sample_row + channel;
-          for (int64_t k = 0; k < q.n; ++k) shift[k] = e.bias ? e.bias[k] + add[k] : add[k];
-          e.bias = shift;
-        }
         q.epilogue = plain ? nullptr : &e;
         for (int64_t r = 0; r < u.rows; ++r) {
           const int64_t depth = d.first + u.depth * d.every;
@@ -245,16 +239,17 @@ void write_rows(const Correlation<T>& c, const Unit& u, const T* sums) {
   const AxisPlan &d = c.axis[0], &h = c.axis[1], &w = c.axis[2];
   const ConvTerms<T>& t = c.terms;
   const int64_t channel = u.group * c.to, depth = d.first + u.depth * d.every;
+  Scratch scratch;
+  const T* shift = shift_of(t, u.sample, channel, c.to, scratch.take<T>(c.to));
   for (int64_t r = 0; r < u.rows; ++r)
     for (int64_t k = 0; k < c.to; ++k, sums += w.results) {
       const int64_t row = h.first + (u.row + r) * h.every;
-      T shift = t.bias ? t.bias[channel + k] : T(0);
-      if (t.per_sample) shift += t.per_sample[u.sample * t.per_sample_row + channel + k];
+      const T add = shift ? shift[k] : T(0);
       T* y = c.y.at(u.sample, depth, row, w.first) + channel + k;
       const T* residual =
           t.residual.data ? t.residual.at(u.sample, depth, row, w.first) + channel + k : nullptr;
       for (int64_t i = 0; i < w.results; ++i) {
-        T v = sums[i] + shift;
+        T v = sums[i] + add;
         if (residual) v += residual[i * w.every * t.residual.space[2]];
         y[i * w.every * c.y.space[2]] = v * t.scale;
       }
@@ -352,7 +347,10 @@ template <class T>
 void without_taps(const Correlation<T>& c) {
   const ConvTerms<T>& t = c.terms;
   const int64_t channels = c.groups * c.to;
-  for (int64_t b = 0; b < c.batch; ++b)
+  Scratch scratch;
+  T* sums = scratch.take<T>(channels);
+  for (int64_t b = 0; b < c.batch; ++b) {
+    const T* shift = shift_of(t, b, 0, channels, sums);
     for (int64_t i = 0; i < c.axis[0].results; ++i)
       for (int64_t j = 0; j < c.axis[1].results; ++j)
         for (int64_t k = 0; k < c.axis[2].results; ++k) {
@@ -362,12 +360,12 @@ void without_taps(const Correlation<T>& c) {
           T* y = c.y.at(b, d, h, w);
           const T* residual = t.residual.data ? t.residual.at(b, d, h, w) : nullptr;
           for (int64_t n = 0; n < channels; ++n) {
-            T v = t.bias ? t.bias[n] : T(0);
-            if (t.per_sample) v += t.per_sample[b * t.per_sample_row + n];
+            T v = shift ? shift[n] : T(0);
             if (residual) v += residual[n];
             y[n] = v * t.scale;
           }
         }
+  }
 }
 
 template <class T>

@@ -41,6 +41,18 @@ struct ConvTerms {
   T scale;
 };
 
+/// bias + per_sample of `count` channels: written to `out` if there is a per_sample, otherwise the
+/// bias where it lies, or null.
+template <class T>
+const T* shift_of(const ConvTerms<T>& terms, int64_t sample, int64_t channel, int64_t count,
+                  T* out) {
+  const T* bias = terms.bias ? terms.bias + channel : nullptr;
+  if (!terms.per_sample) return bias;
+  const T* add = terms.per_sample + sample * terms.per_sample_row + channel;
+  for (int64_t k = 0; k < count; ++k) out[k] = bias ? bias[k] + add[k] : add[k];
+  return out;
+}
+
 /// y = (x * w + terms) * scale
 template <class T>
 void direct_forward(const ConvShape& s, const Image<const T>& x, const Filter<T>& w,

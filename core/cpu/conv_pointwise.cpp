@@ -30,10 +30,7 @@ void multiply(const ConvShape& s, const Image<const T>& from, int64_t from_chann
   if (terms.per_sample) {
     T* shift = scratch.take<T>(s.batch * to_channels);
     for (int64_t b = 0; b < s.batch; ++b)
-      for (int64_t j = 0; j < to_channels; ++j) {
-        const T add = terms.per_sample[b * terms.per_sample_row + j];
-        shift[b * to_channels + j] = terms.bias ? terms.bias[j] + add : add;
-      }
+      shift_of(terms, b, 0, to_channels, shift + b * to_channels);
     g.epilogue.bias = shift;
     g.bias_batch = to_channels;
   } else if (samples_continue(s, from) && samples_continue(s, to) &&

@@ -7,11 +7,11 @@
 #include <brume/core/cpu/gemm_driver.h>
 #include <brume/core/cpu/parallel.h>
 #include <brume/core/cpu/scratch.h>
+#include <brume/core/math/ceil_div.h>
 
 namespace brume::cpu {
 namespace {
 
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 int64_t floor_div(int64_t a, int64_t b) { return a >= 0 ? a / b : -ceil_div(-a, b); }
 
 struct Range {

@@ -3,15 +3,10 @@
 #include <brume/core/cpu/gemm_driver.h>
 #include <brume/core/cpu/parallel.h>
 #include <brume/core/cpu/scratch.h>
+#include <brume/core/math/ceil_div.h>
 
 namespace brume::cpu {
 namespace {
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-// Numbers between the planes of a transformed operand beyond its own: keeps the planes from
-// falling into the same cache sets.
-constexpr int64_t kGap = 16;
 
 // y = the correlation of x with w, `from` channels to `to`.
 struct Correlation {
@@ -88,17 +83,13 @@ void transform_output(const Correlation& c, int64_t begin, int64_t end, int64_t 
   float* shift = terms.per_sample ? scratch.take<float>(channels) : nullptr;
   float* pixels[kMostWinogradPoints];
   const float* residual[kMostWinogradPoints];
-  WinogradTerms t{terms.bias ? terms.bias + channel : nullptr,
-                  terms.residual.data ? residual : nullptr, terms.scale};
+  WinogradTerms t{nullptr, terms.residual.data ? residual : nullptr, terms.scale};
   int64_t sample = -1;
   auto at = c.tiles.at(begin);
   for (int64_t i = begin; i < end; ++i, products += row, c.tiles.advance(at)) {
-    if (terms.per_sample && at.sample != sample) {
+    if (at.sample != sample) {
       sample = at.sample;
-      const float* add = terms.per_sample + sample * terms.per_sample_row + channel;
-      for (int64_t k = 0; k < channels; ++k)
-        shift[k] = terms.bias ? terms.bias[channel + k] + add[k] : add[k];
-      t.shift = shift;
+      t.shift = shift_of(terms, sample, channel, channels, shift);
     }
     Image<float> y = c.y;
     y.data += channel;

@@ -23,6 +23,9 @@ void winograd_weight_gradient(const WinogradLoops& loops, const ConvShape& s,
                               const Image<const float>& x, const Image<const float>& gy, float* gw);
 
 constexpr int64_t kMostWinogradPoints = 36;
+/// Numbers between the planes of a transformed operand beyond its own: keeps the planes from
+/// falling into the same cache sets.
+constexpr int64_t kGap = 16;
 
 /// The tiles that cover the result planes of all samples.
 struct WinogradTiles {

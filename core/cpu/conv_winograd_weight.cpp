@@ -4,11 +4,10 @@
 #include <brume/core/cpu/gemm_driver.h>
 #include <brume/core/cpu/parallel.h>
 #include <brume/core/cpu/scratch.h>
+#include <brume/core/math/ceil_div.h>
 
 namespace brume::cpu {
 namespace {
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // A piece of work sums the tiles of one part for one group of result channels. The number of parts
 // follows the problem, so it decides the bits, not the threads.
@@ -44,7 +43,6 @@ struct Problem {
 
 // sums [point][ci][width] over tiles [begin, end).
 void sum_tiles(const Problem& p, int64_t channel, int64_t begin, int64_t end, float* sums) {
-  constexpr int64_t kGap = 16;
   const int64_t ci = p.s.ci, width = p.pieces.width, points = p.loops.points;
   const int64_t channels = std::min(width, p.s.co - channel);
   const int64_t x_step = p.pieces.block * ci + kGap, y_step = p.pieces.block * width + kGap;

@@ -5,6 +5,7 @@
 #include <brume/core/cpu/parallel.h>
 #include <brume/core/cpu/scratch.h>
 #include <brume/core/cpu/widen.h>
+#include <brume/core/math/ceil_div.h>
 
 namespace brume::cpu {
 
@@ -33,8 +34,6 @@ struct Cut {
   int64_t row_chunks, column_chunks;
   int64_t count() const { return row_chunks * column_chunks; }
 };
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 template <class T>
 Cut cut(const Gemm<T>& g) {

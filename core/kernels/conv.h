@@ -11,7 +11,6 @@ namespace brume {
 /// channels on both sides, is to be computed in f32. Any other convolution is `direct` whatever is
 /// asked, and so is one on a backend that lacks the Winograd forms.
 enum class ConvAlgorithm : uint8_t {
-  automatic,    // the process's default: default_conv_algorithm()
   direct,       // multiply and add
   winograd_f2,  // F(2x2, 3x3): 2.25 times fewer products, and a smaller error than direct
   winograd_f4,  // F(4x4, 3x3): 4 times fewer products, 2 to 3 times the error of direct
