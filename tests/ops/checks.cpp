@@ -36,6 +36,11 @@ class RowCheck {
     return std::move(failures_);
   }
 
+  std::vector<Failure> run_threads() {
+    guarded("threads", [&] { threads(); });
+    return std::move(failures_);
+  }
+
  private:
   template <class F>
   void guarded(const char* check, F f) {
@@ -323,6 +328,8 @@ bool is_name(char c) { return c == '_' || std::isalnum(static_cast<unsigned char
 std::vector<Failure> check_row(const OpRow& row, Device device) {
   return RowCheck(row, device).run();
 }
+
+std::vector<Failure> check_threads(const OpRow& row) { return RowCheck(row, kCpu).run_threads(); }
 
 std::vector<std::string> without_row(const std::string& header, const Rows& rows) {
   std::set<std::string> proved;

@@ -19,6 +19,9 @@ struct Failure {
 /// another device, that results and gradients are the CPU's.
 std::vector<Failure> check_row(const OpRow& row, Device device = kCpu);
 
+/// Only that results and gradients in f32 have the same bits on 1, 2, 3, 4 and 7 threads.
+std::vector<Failure> check_threads(const OpRow& row);
+
 /// Operations of `header` (the text of a file of autograd/ops) that no row names.
 std::vector<std::string> without_row(const std::string& header, const Rows& rows);
 
