@@ -158,8 +158,9 @@ int initial_threads() {
   if (const char* text = std::getenv("BRUME_NUM_THREADS")) {
     int n = 0;
     const auto [end, error] = std::from_chars(text, text + std::strlen(text), n);
-    check<Error>(error == std::errc() && *end == '\0' && n >= 1,
-                 "BRUME_NUM_THREADS: wants a number of at least 1, got '", text, "'");
+    check<Error>(error == std::errc() && *end == '\0' && n >= 1 && n <= kMostThreads,
+                 "BRUME_NUM_THREADS: wants a number from 1 to ", kMostThreads, ", got '", text,
+                 "'");
     return n;
   }
   return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
@@ -202,7 +203,7 @@ void run_chunks(int64_t chunks, void (*body)(void*, int64_t), void* context) {
 int num_threads() { return cpu::thread_count().load(std::memory_order_relaxed); }
 
 void set_num_threads(int n) {
-  check(n >= 1, "set_num_threads: wants at least 1, got ", n);
+  check(n >= 1 && n <= kMostThreads, "set_num_threads: wants 1 to ", kMostThreads, ", got ", n);
   cpu::thread_count().store(n, std::memory_order_relaxed);
 }
 

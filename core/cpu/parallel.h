@@ -10,7 +10,9 @@ namespace brume {
 
 /// Threads that kernels may use, the caller included; from BRUME_NUM_THREADS or the machine.
 int num_threads();
+/// @throws ShapeError unless 1 <= n <= kMostThreads: thousands of waiting threads stop a machine
 void set_num_threads(int n);
+constexpr int kMostThreads = 1024;
 
 namespace cpu {
 

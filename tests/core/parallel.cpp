@@ -127,4 +127,5 @@ TEST_CASE("threads that cannot start are an error, after which fewer do") {
 
 TEST_CASE("the number of threads is at least one") {
   CHECK_THROWS_AS(set_num_threads(0), ShapeError);
+  CHECK_THROWS_AS(set_num_threads(kMostThreads + 1), ShapeError);
 }
