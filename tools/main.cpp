@@ -35,7 +35,7 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   app.fallthrough();
   int threads = 0;
-  app.add_option("--threads", threads, "threads to use (all)")->check(CLI::PositiveNumber);
+  app.add_option("--threads", threads, "threads to use (all)")->check(CLI::Range(1, kMostThreads));
 
   tools::TrainArguments train;
   int64_t seed = -1;
