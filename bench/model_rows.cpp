@@ -23,12 +23,6 @@
 namespace brume::bench {
 namespace {
 
-int64_t parameter_count(const nn::Module& model) {
-  int64_t count = 0;
-  for (const auto& [name, p] : model.parameters()) count += p.numel();
-  return count;
-}
-
 // What a diffusion row keeps between steps.
 struct Denoising {
   nn::Ref<nn::Module> net;
@@ -76,7 +70,7 @@ Row unet(int64_t model_channels, int64_t batch, double gflop) {
             return Work{.step = [=] { d->step(); },
                         .step_flops = gflop * 1e9,
                         .sample = [=] { d->sample(); },
-                        .params = parameter_count(*net)};
+                        .params = net->parameter_count()};
           }};
 }
 
@@ -99,7 +93,7 @@ Row dit(int64_t hidden, int64_t depth, int64_t patch, int64_t batch) {
             return Work{.step = [=] { d->step(); },
                         .step_flops = 6.0 * static_cast<double>(batch * tokens * products),
                         .sample = [=] { d->sample(); },
-                        .params = parameter_count(*net)};
+                        .params = net->parameter_count()};
           }};
 }
 
@@ -117,7 +111,7 @@ Work regression(const nn::Ref<Net>& net, F predict, const Tensor& y, int64_t pro
                 }
               },
           .step_flops = 6.0 * repeat * static_cast<double>(products),
-          .params = parameter_count(*net)};
+          .params = net->parameter_count()};
 }
 
 Row fully_connected(const std::string& name, const nn::FullyConnectedConfig& config, int64_t batch,

@@ -139,10 +139,12 @@ StoredArray parse_descr(const Header& header, const std::string& path) {
   const bool known =
       found != std::end(kTypeCodes) &&
       (order == '<' || order == '>' || (order == '|' && item_size(found->type) == 1));
-  if (!known)
-    throw FormatError(cat(path, ": elements of type ", quote(descr),
-                          " are not supported; wanted b1 i1 i2 i4 i8 u1 u2 u4 f2 f4 f8, such as ",
-                          "'<f4'"));
+  if (!known) {
+    std::string codes;
+    for (const TypeCode& t : kTypeCodes) codes += cat(" ", t.code);
+    throw FormatError(cat(path, ": elements of type ", quote(descr), " are not supported; wanted",
+                          codes, ", such as '<f4'"));
+  }
   return {.type = found->type, .shape = *header.shape, .big_endian = order == '>'};
 }
 
@@ -201,14 +203,15 @@ Tensor read_npy(const std::string& path, const NpyOptions& options) {
 }
 
 void write_npy(const std::string& path, const Tensor& x) {
-  check<DTypeError>(x.dtype() != DType::bf16, "write_npy: '", path,
-                    "': .npy has no bf16; convert to f32");
+  const auto type = std::find_if(std::begin(kTypeCodes), std::end(kTypeCodes),
+                                 [&](auto& t) { return is_stored_as(x.dtype(), t.type); });
+  check<DTypeError>(type != std::end(kTypeCodes), "write_npy: '", path, "': .npy has no ",
+                    x.dtype(), "; convert to f32");
   std::string shape;
   for (const int64_t size : x.shape()) shape += cat(size, ", ");
   if (x.rank() > 1) shape.resize(shape.size() - 2);
   if (x.rank() == 1) shape.resize(shape.size() - 1);
-  const std::string_view codes[] = {"<f4", "<f8", "", "<f2", "<i4", "<i8", "|u1", "|b1"};
-  std::string text = cat("{'descr': '", codes[static_cast<size_t>(x.dtype())],
+  std::string text = cat("{'descr': '", item_size(type->type) == 1 ? '|' : '<', type->code,
                          "', 'fortran_order': False, 'shape': (", shape, "), }");
   const size_t begin = kPreambleBytes + sizeof(uint16_t);
   const size_t end = (begin + text.size() + 1 + kAlignment - 1) / kAlignment * kAlignment;

@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cmath>
 #include <cstdint>
 
 #include <brume/core/io/font.h>
 #include <brume/core/io/png.h>
 #include <brume/core/tensor.h>
+#include <brume/core/text.h>
 
 namespace brume::io {
 namespace {
@@ -75,14 +75,6 @@ class Canvas {
   int width_, height_;
   std::vector<uint8_t> pixels_;  // [3, height, width]
 };
-
-std::string tick_text(double value) {
-  std::array<char, 64> text{};
-  const auto end =
-      std::to_chars(text.data(), text.data() + text.size(), value, std::chars_format::general, 4)
-          .ptr;
-  return {text.data(), end};
-}
 
 // Multiples of 1, 2 or 5 times a power of ten, at most eight.
 std::vector<double> even_ticks(double low, double high) {
@@ -158,12 +150,12 @@ void write_plot(const std::string& path, const std::vector<PlotLine>& lines, con
   for (double tick : x_axis.ticks()) {
     const int x = static_cast<int>(std::lround(to_x(tick)));
     canvas.line(x, kTop, x, bottom, kGrid);
-    canvas.text_centred(x, bottom + 8, tick_text(tick), kInk);
+    canvas.text_centred(x, bottom + 8, short_number(tick), kInk);
   }
   for (double tick : y_axis.ticks()) {
     const int y = static_cast<int>(std::lround(to_y(tick)));
     canvas.line(kLeft, y, right, y, kGrid);
-    const std::string words = tick_text(tick);
+    const std::string words = short_number(tick);
     canvas.text(kLeft - 8 - static_cast<int>(words.size()) * kAdvance, y - kGlyphHeight / 2, words,
                 kInk);
   }

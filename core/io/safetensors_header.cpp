@@ -12,9 +12,10 @@ namespace brume::io {
 namespace {
 
 struct TypeName {
-  std::string_view name;
+  const char* name;
   StoredType type;
 };
+// Every DType of ours is among them.
 constexpr TypeName kTypeNames[] = {
     {"F64", StoredType::f64},   {"F32", StoredType::f32}, {"F16", StoredType::f16},
     {"BF16", StoredType::bf16}, {"I64", StoredType::i64}, {"I32", StoredType::i32},
@@ -85,7 +86,7 @@ class HeaderReader final : public JsonEvents {
       check<FormatError>(added, path_, ": metadata ", quote(key_), " stands twice");
     } else if (place_ == Place::tensor && key_ == "dtype" && !has_type_) {
       const auto found = std::find_if(std::begin(kTypeNames), std::end(kTypeNames),
-                                      [&](const TypeName& t) { return t.name == value; });
+                                      [&](const TypeName& t) { return value == t.name; });
       if (found == std::end(kTypeNames))
         throw FormatError(cat(who(), ": dtype ", quote(value), " is not one of", known_types()));
       type_ = found->type;
@@ -224,24 +225,9 @@ SafetensorsHeader parse_safetensors_header(std::string_view text, const std::str
 }
 
 const char* safetensors_name(DType dtype) {
-  switch (dtype) {
-    case DType::f64:
-      return "F64";
-    case DType::f32:
-      return "F32";
-    case DType::bf16:
-      return "BF16";
-    case DType::f16:
-      return "F16";
-    case DType::i64:
-      return "I64";
-    case DType::i32:
-      return "I32";
-    case DType::u8:
-      return "U8";
-    default:
-      return "BOOL";
-  }
+  return std::find_if(std::begin(kTypeNames), std::end(kTypeNames),
+                      [&](const TypeName& t) { return is_stored_as(dtype, t.type); })
+      ->name;
 }
 
 }  // namespace brume::io

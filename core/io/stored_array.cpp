@@ -51,6 +51,10 @@ void check_booleans(std::span<std::byte> raw, std::string_view who) {
 int64_t item_size(StoredType type) { return facts(type).size; }
 DType loaded_type(StoredType type) { return facts(type).loaded; }
 
+bool is_stored_as(DType dtype, StoredType type) {
+  return loaded_type(type) == dtype && item_size(type) == brume::item_size(dtype);
+}
+
 std::optional<uint64_t> stored_bytes(StoredType type, const Shape& shape) {
   constexpr uint64_t kMostElements = uint64_t{1} << 59;  // times 8 bytes fits int64
   uint64_t count = 1;

@@ -19,6 +19,9 @@ int64_t item_size(StoredType type);
 /// Our type that holds every value: i8, i16 and u16 widen to i32, u32 to i64.
 DType loaded_type(StoredType type);
 
+/// Whether elements of `type` in a file are those of `dtype` as they stand.
+bool is_stored_as(DType dtype, StoredType type);
+
 /// Row-major elements at an offset of a file.
 struct StoredArray {
   StoredType type = StoredType::f32;

@@ -259,9 +259,7 @@ TorchObjects resolve_torch(const Pickle& pickle, uint64_t max_bytes) {
 
 const char* torch_storage_name(DType dtype) {
   for (const TypeName& t : kTypes)
-    if (!t.is_complex && t.storage && loaded_type(t.type) == dtype &&
-        item_size(t.type) == brume::item_size(dtype))
-      return t.storage;
+    if (!t.is_complex && t.storage && is_stored_as(dtype, t.type)) return t.storage;
   throw FormatError(cat("torch has no storage for ", dtype));
 }
 

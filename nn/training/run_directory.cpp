@@ -5,6 +5,7 @@
 
 #include <brume/core/io/atomic_file.h>
 #include <brume/core/io/fs.h>
+#include <brume/core/text.h>
 
 namespace brume::nn {
 namespace {
@@ -16,17 +17,13 @@ std::string made_folder(const std::string& path) {
   return path;
 }
 
-// Zero-padded so that names sort as numbers do, up to a step of 10^9.
-std::string checkpoint_name(int64_t step) {
-  std::string digits = std::to_string(step);
-  digits.insert(0, digits.size() < 9 ? 9 - digits.size() : 0, '0');
-  return cat(kPrefix, digits, kSuffix);
-}
+std::string checkpoint_name(int64_t step) { return cat(kPrefix, zero_padded(step, 9), kSuffix); }
 
 }  // namespace
 
 RunDirectory::RunDirectory(const std::string& path)
     : path_(made_folder(path)), lock_(io::join_path(path, "lock")) {
+  io::remove_temporaries(path_);
   io::remove_temporaries(io::join_path(path_, "checkpoints"));
 }
 

@@ -21,8 +21,8 @@ class RunDirectory {
   const std::string& path() const { return path_; }
   std::string file(const std::string& name) const { return io::join_path(path_, name); }
 
-  /// checkpoints/step_000500.safetensors, then the name in checkpoints/latest; all but the newest
-  /// `keep` files go.
+  /// checkpoints/step_000000500.safetensors, then the name in checkpoints/latest; all but the
+  /// newest `keep` files go.
   void save(const TrainState& state, int64_t keep, const io::Metadata& notes = {});
 
  private:
