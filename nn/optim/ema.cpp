@@ -35,6 +35,7 @@ void Ema::update() { Pass(this).finish(); }
 Ema::Pass::Pass(Ema* ema) : ema_(ema) {
   if (!ema_) return;
   check<Error>(!ema_->swapped_, "Ema: update between swap_in and swap_out");
+  ema_->check_layouts();
   const auto i = static_cast<double>(ema_->updates_);
   decay_ = ema_->warmup_ ? std::min(ema_->decay_, (1 + i) / (10 + i)) : ema_->decay_;
   taken_.resize(ema_->entries_.size());
@@ -61,7 +62,20 @@ void Ema::Pass::finish() {
   ++ema_->updates_;
 }
 
+// The kernels walk a parameter and its average as two runs of memory of one type.
+void Ema::check_layouts() const {
+  for (const Entry& e : entries_)
+    check<Error>(e.average.dtype() == e.parameter.dtype() &&
+                     e.average.device() == e.parameter.device() &&
+                     e.average.strides() == e.parameter.strides(),
+                 "Ema: '", e.name, "' is ", e.parameter.dtype(), " on ", e.parameter.device(),
+                 " with strides ", e.parameter.strides(), " and its average is ", e.average.dtype(),
+                 " on ", e.average.device(), " with strides ", e.average.strides(),
+                 "; move or convert a module before its Ema is made");
+}
+
 void Ema::exchange() {
+  check_layouts();
   const NoGrad no_grad;
   for (const Entry& e : entries_) {
     const Tensor value = copy_of(e.parameter);
@@ -87,17 +101,27 @@ NamedTensors Ema::averages() const {
   return out;
 }
 
-void Ema::load(const NamedTensors& averages, int64_t updates) {
+std::vector<Tensor> Ema::matched(const NamedTensors& averages) const {
   check<Error>(!swapped_, "Ema: load between swap_in and swap_out");
   std::unordered_map<std::string, Tensor> given;
   for (const auto& [name, value] : averages) given[name] = value;
+  std::vector<Tensor> out;
   for (const Entry& e : entries_) {
-    check<Error>(given.contains(e.name), "Ema: no average for '", e.name, "'");
-    check(given[e.name].shape() == e.average.shape(), "Ema: the average of '", e.name, "' is ",
-          given[e.name].shape(), ", wanted ", e.average.shape());
+    const auto found = given.find(e.name);
+    check<Error>(found != given.end(), "Ema: no average for '", e.name, "'");
+    check(found->second.shape() == e.average.shape(), "Ema: the average of '", e.name, "' is ",
+          found->second.shape(), ", wanted ", e.average.shape());
+    out.push_back(found->second);
   }
+  return out;
+}
+
+void Ema::check_load(const NamedTensors& averages) const { (void)matched(averages); }
+
+void Ema::load(const NamedTensors& averages, int64_t updates) {
+  const std::vector<Tensor> values = matched(averages);
   const NoGrad no_grad;
-  for (const Entry& e : entries_) copy_(e.average, given[e.name]);
+  for (size_t i = 0; i < values.size(); ++i) copy_(entries_[i].average, values[i]);
   updates_ = updates;
 }
 

@@ -10,7 +10,9 @@ namespace brume::nn {
 class Ema {
  public:
   /// Averages start as the parameters. warmup: the decay is min(decay, (1 + i) / (10 + i)) at
-  /// update i from 0, so that early weights are forgotten sooner.
+  /// update i from 0, so that early weights are forgotten sooner. An average keeps the dtype,
+  /// device and layout of its parameter as they are now: an update or exchange after the module was
+  /// converted or moved throws Error.
   Ema(const NamedTensors& parameters, double decay = 0.999, bool warmup = false);
   Ema(const Module& module, double decay = 0.999, bool warmup = false);
 
@@ -28,6 +30,8 @@ class Ema {
   /// Takes averages and the count from a checkpoint.
   /// @throws Error if a parameter has no average, ShapeError if one does not fit
   void load(const NamedTensors& averages, int64_t updates);
+  /// What load() asks of the averages, without taking them. @throws as load()
+  void check_load(const NamedTensors& averages) const;
 
   /// One update whose averages are taken out one by one, by someone who already reads the
   /// parameters; the rest follows in finish(). Without an Ema nothing happens.
@@ -49,7 +53,10 @@ class Ema {
     std::string name;
     Tensor parameter, average;
   };
+  void check_layouts() const;
   void exchange();
+  /// The given averages in the order of the entries. @throws as load()
+  std::vector<Tensor> matched(const NamedTensors& averages) const;
 
   std::vector<Entry> entries_;
   std::unordered_map<const TensorImpl*, size_t> index_;  // of a parameter's entry

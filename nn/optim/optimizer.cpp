@@ -45,10 +45,12 @@ std::vector<Optimizer::Update> Optimizer::pending_updates() {
     Tensor g = grad_of(p.value);
     if (!g.defined()) continue;
     for (const Tensor& slot : p.slots)
-      check<Error>(
-          !slot.defined() || (slot.dtype() == p.value.dtype() && slot.device() == p.value.device()),
-          "step: '", p.name, "' is ", p.value.dtype(), " on ", p.value.device(),
-          " and its optimizer state is not; move a module before its first step");
+      check<Error>(!slot.defined() ||
+                       (slot.dtype() == p.value.dtype() && slot.device() == p.value.device() &&
+                        slot.strides() == p.value.strides()),
+                   "step: '", p.name, "' is ", p.value.dtype(), " on ", p.value.device(),
+                   " with strides ", p.value.strides(),
+                   " and its optimizer state is not; move a module before its first step");
     if (g.strides() != p.value.strides() || g.dtype() != p.value.dtype()) {
       Tensor copy = empty_like(p.value);
       copy_(copy, g);
@@ -119,34 +121,45 @@ NamedTensors Optimizer::state() const {
   return out;
 }
 
-void Optimizer::load_state(const NamedTensors& saved) {
-  const NoGrad no_grad;
-  std::vector<Parameter> loaded = parameters_;
-  struct Place {
-    Parameter* parameter;
-    size_t slot;  // slot_names_.size(): the step
-  };
+std::vector<Optimizer::Place> Optimizer::places_of(const NamedTensors& saved) const {
   std::unordered_map<std::string, Place> places;
-  for (Parameter& p : loaded) {
-    p.steps = 0;
-    p.slots.assign(slot_names_.size(), {});
+  for (size_t p = 0; p < parameters_.size(); ++p)
     for (size_t i = 0; i <= slot_names_.size(); ++i)
-      places[cat("state.", p.name, ".", i < slot_names_.size() ? slot_names_[i] : "step")] = {&p,
-                                                                                              i};
-  }
+      places[cat("state.", parameters_[p].name, ".",
+                 i < slot_names_.size() ? slot_names_[i] : "step")] = {p, i};
+  std::vector<Place> out;
   for (const auto& [key, value] : saved) {
     const auto found = places.find(key);
     check<FormatError>(found != places.end(), "load_state: '", key,
                        "' belongs to no parameter of this optimizer");
-    auto [p, slot] = found->second;
-    if (slot == slot_names_.size()) {
-      p->steps = static_cast<int64_t>(value.item());
-      continue;
+    const Place& place = found->second;
+    const Shape wanted =
+        place.slot == slot_names_.size() ? Shape{} : parameters_[place.parameter].value.shape();
+    check(value.shape() == wanted, "load_state: '", key, "' is ", value.shape(), ", wanted ",
+          wanted);
+    out.push_back(place);
+  }
+  return out;
+}
+
+void Optimizer::check_load_state(const NamedTensors& saved) const { (void)places_of(saved); }
+
+void Optimizer::load_state(const NamedTensors& saved) {
+  const NoGrad no_grad;
+  const std::vector<Place> places = places_of(saved);
+  std::vector<Parameter> loaded = parameters_;
+  for (Parameter& p : loaded) {
+    p.steps = 0;
+    p.slots.assign(slot_names_.size(), {});
+  }
+  for (size_t i = 0; i < saved.size(); ++i) {
+    Parameter& p = loaded[places[i].parameter];
+    if (places[i].slot == slot_names_.size()) {
+      p.steps = static_cast<int64_t>(saved[i].tensor.item());
+    } else {
+      p.slots[places[i].slot] = empty_like(p.value);
+      copy_(p.slots[places[i].slot], saved[i].tensor);
     }
-    check(value.shape() == p->value.shape(), "load_state: '", key, "' is ", value.shape(),
-          " and its parameter ", p->value.shape());
-    p->slots[slot] = empty_like(p->value);
-    copy_(p->slots[slot], value);
   }
   parameters_ = std::move(loaded);
 }

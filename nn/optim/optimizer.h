@@ -40,6 +40,8 @@ class Optimizer {
   /// Copies a saved state; parameters that it does not name start afresh. All or nothing.
   /// @throws FormatError on a key, ShapeError on a shape that does not belong here
   void load_state(const NamedTensors& saved);
+  /// What load_state() asks of the state, without taking it. @throws as load_state()
+  void check_load_state(const NamedTensors& saved) const;
 
  protected:
   struct Parameter {
@@ -67,6 +69,11 @@ class Optimizer {
   virtual void update(size_t group, std::span<Update> updates, const Scales& scales) = 0;
 
  private:
+  struct Place {
+    size_t parameter, slot;  // slot_names_.size(): the steps taken
+  };
+  /// Where each saved tensor belongs. @throws as load_state()
+  std::vector<Place> places_of(const NamedTensors& saved) const;
   std::vector<Update> pending_updates();
   static double checked_norm(std::span<const Update> updates, bool skip_nonfinite);
 

@@ -60,6 +60,10 @@ Position read_position(const io::SafetensorsFile& file) {
 }  // namespace
 
 void save_checkpoint(const std::string& path, const TrainState& state, io::Metadata notes) {
+  check<Error>(!state.rng.is_torch() && state.rng.recording() == nullptr, "save_checkpoint: '",
+               path,
+               "' would keep the generator's seed and offset, from which only a Philox generator "
+               "goes on; train with Generator(seed)");
   Tensors tensors;
   add_prefixed(tensors, kModel, state.model.state());
   add_prefixed(tensors, kAverages, state.ema.averages());
@@ -78,8 +82,6 @@ void save_checkpoint(const std::string& path, const TrainState& state, io::Metad
 void load_checkpoint(const std::string& path, TrainState& state) {
   const io::SafetensorsFile file = io::open_safetensors(path);
   const Position position = read_position(file);
-  // The averages and the optimizer check what they are given before they change; the model is last
-  // to be asked and first to refuse, so a file of another run leaves all as it was.
   const NamedTensors model = read_prefixed(file, kModel);
   const NamedTensors averages = read_prefixed(file, kAverages);
   const NamedTensors optimizer = read_prefixed(file, kOptimizer);
@@ -87,6 +89,11 @@ void load_checkpoint(const std::string& path, TrainState& state) {
                      "' is the checkpoint of another model: its arguments are ",
                      metadata_of(file, kConfigKey), ", this model's are ",
                      state.model.config_json());
+  // All that can refuse does so before anything changes; the model refuses as load_state begins.
+  check<FormatError>(position.cursor >= 0 && position.step >= 0, "'", path, "': its step ",
+                     position.step, " and cursor ", position.cursor, " must not be negative");
+  state.ema.check_load(averages);
+  state.optimizer.check_load_state(optimizer);
   load_state(state.model, model);
   state.ema.load(averages, position.averages);
   state.optimizer.load_state(optimizer);

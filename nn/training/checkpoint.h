@@ -37,12 +37,13 @@ struct TrainState {
 
 /// Writes the whole state, atomically, and `notes` into the metadata. Keys: model.<key>, ema.<key>,
 /// optimizer.<key>.
-/// @throws IoError, and then what stood there before still stands
+/// @throws IoError, and then what stood there before still stands; Error if the generator is none
+///         that (seed, offset) bring back (torch_cpu, or one that replays)
 void save_checkpoint(const std::string& path, const TrainState& state, io::Metadata notes = {});
 
 /// Brings every part to where the file was written: the run goes on as if it had not stopped.
-/// @throws FormatError if the file is none, or belongs to another model (all differences listed);
-///         then nothing has changed
+/// @throws FormatError if the file is none, or belongs to another model (all differences listed) or
+///         optimizer; Error if it lacks an average; then nothing has changed
 void load_checkpoint(const std::string& path, TrainState& state);
 
 /// The model alone, rebuilt from a checkpoint with its averaged weights, in evaluation mode.

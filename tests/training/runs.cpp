@@ -6,9 +6,11 @@
 #include <brume/autograd/backward.h>
 #include <brume/autograd/ops/loss.h>
 #include <brume/autograd/ops/random.h>
+#include <brume/autograd/ops/reduce.h>
 #include <brume/core/io/fs.h>
 #include <brume/nn/models/fully_connected.h>
 #include <brume/nn/optim/adam.h>
+#include <brume/nn/optim/sgd.h>
 #include <brume/nn/training/event_file.h>
 #include <brume/nn/training/progress.h>
 #include <brume/nn/training/run_directory.h>
@@ -115,6 +117,50 @@ TEST_CASE("a checkpoint of another model is refused and changes nothing") {
   CHECK(state.step == 0);
 }
 
+TEST_CASE("a checkpoint of another optimizer is refused and changes nothing") {
+  fresh_folder("run_other_optimizer");
+  nn::RunDirectory folder("run_other_optimizer");
+  Run run;
+  run.step();
+  folder.save(run.state, 1);
+  Run other;
+  nn::Sgd optimizer(other.model->parameters());
+  nn::TrainState state{.model = *other.model,
+                       .optimizer = optimizer,
+                       .ema = other.ema,
+                       .loader = other.loader,
+                       .rng = other.rng};
+  const std::vector<float> before = other.numbers();
+  REQUIRE(before != run.numbers());
+  CHECK_THROWS_AS(nn::load_checkpoint(*nn::latest_checkpoint("run_other_optimizer"), state),
+                  FormatError);
+  CHECK(other.numbers() == before);
+}
+
+TEST_CASE("a generator that a checkpoint cannot bring back is refused") {
+  Run run;
+  run.rng = Generator::torch_cpu(1);
+  std::filesystem::remove("run_torch.safetensors");
+  CHECK_THROWS_AS(nn::save_checkpoint("run_torch.safetensors", run.state), Error);
+  CHECK_FALSE(std::filesystem::exists("run_torch.safetensors"));
+}
+
+TEST_CASE("averages of a module that was converted since are refused, and nothing is stepped") {
+  Run run;
+  run.step();
+  run.model->to(DType::f64);
+  CHECK_THROWS_AS(run.ema.update(), Error);
+  CHECK_THROWS_AS(run.ema.swap_in(), Error);
+
+  Run fresh;  // its optimizer has no state yet that could refuse
+  fresh.model->to(DType::f64);
+  const std::vector<float> before = fresh.numbers();
+  const Tensor x = convert(fresh.loader.next().x, DType::f64);
+  backward(mean((*fresh.model)(x)));
+  CHECK_THROWS_AS(fresh.optimizer.step({.ema = &fresh.ema}), Error);
+  CHECK(fresh.numbers() == before);
+}
+
 TEST_CASE("averaged weights can be loaded from a checkpoint alone") {
   nn::RunDirectory folder(fresh_folder("run_average"));
   Run run;
@@ -172,4 +218,13 @@ TEST_CASE("progress reads the same everywhere") {
         "step 500/2000  loss 0.1235  1203 images/s  1:23 left");
   CHECK(nn::clock_text(3 * 3600 + 5 * 60 + 9) == "3:05:09");
   CHECK(nn::clock_text(-1) == "?");
+}
+
+TEST_CASE("what a killed process left half-written goes when the run is opened again") {
+  fresh_folder("run_killed");
+  { const nn::RunDirectory folder("run_killed"); }
+  const char* const left[] = {"run_killed/.brume-1.tmp", "run_killed/checkpoints/.brume-2.tmp"};
+  for (const char* name : left) std::ofstream(name) << "half";
+  const nn::RunDirectory folder("run_killed");
+  for (const char* name : left) CHECK_FALSE(std::filesystem::exists(name));
 }
