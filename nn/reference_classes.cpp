@@ -23,8 +23,6 @@ const std::vector<ReferenceClass>& classes() {
       {"DhariwalUNet", "DhariwalUNet", "physicsnemo.models.diffusion_unets.dhariwal_unet",
        kFirstVersion},
       {"DiT", "DiT", "physicsnemo.models.dit.dit", "0.2.0"},
-      {"DiffusionUNet3D", "DiffusionUNet3D",
-       "physicsnemo.experimental.models.diffusion_unets.diffusion_unet_3d", kFirstVersion},
       {"EDMPrecond", "EDMPrecond", "physicsnemo.diffusion.preconditioners.legacy", kFirstVersion},
       {"EDMPrecondSR", "EDMPrecondSR", "physicsnemo.diffusion.preconditioners.legacy",
        kFirstVersion},

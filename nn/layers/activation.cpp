@@ -6,9 +6,13 @@
 namespace brume::nn {
 namespace {
 
+// What an activation has of its own, for which it must be a module.
+enum class Own { nothing, weight, beta, cap };
+
 struct Entry {
   std::string_view name;
   Activation function;
+  Own own = Own::nothing;
 };
 
 constexpr Entry kEntries[] = {
@@ -33,6 +37,11 @@ constexpr Entry kEntries[] = {
     {"hardtanh", [](Tensor x) { return hardtanh(std::move(x)); }},
     {"squareplus", [](Tensor x) { return 0.5 * (x + sqrt(square(x) + 4)); }},
     {"identity", nullptr},
+    {"prelu", nullptr, Own::weight},
+    {"stan", nullptr, Own::beta},
+    {"capped_gelu", gelu, Own::cap},
+    // Spelled so in the reference.
+    {"cappek_leaky_relu", [](Tensor x) { return leaky_relu(std::move(x), 0.01); }, Own::cap},
 };
 
 std::string lower(std::string_view name) {
@@ -41,33 +50,28 @@ std::string lower(std::string_view name) {
   return out;
 }
 
+const Entry& entry_of(const char* who, std::string_view name, bool as_module) {
+  std::string known;
+  for (const Entry& entry : kEntries) {
+    if (entry.own != Own::nothing && !as_module) continue;
+    if (lower(name) == entry.name) return entry;
+    known += cat(known.empty() ? "" : ", ", entry.name);
+  }
+  throw Error(cat(who, ": '", name, "' is not known; known are ", known));
+}
+
 }  // namespace
 
 Activation activation_by_name(std::string_view name) {
-  std::string known;
-  for (const Entry& entry : kEntries) {
-    if (lower(name) == entry.name) return entry.function;
-    known += cat(known.empty() ? "" : ", ", entry.name);
-  }
-  throw Error(cat("activation_by_name: '", name, "' is not known; known are ", known));
+  return entry_of("activation_by_name", name, false).function;
 }
 
 NamedActivation::NamedActivation(const Config& c) {
-  const std::string name = lower(c.name);
-  const auto cap_at_one = [this] { cap_ = buffer("cap", full({}, 1)); };
-  if (name == "prelu") {
-    weight_ = param("weight", {1}, Init::constant(0.25));
-  } else if (name == "stan") {
-    beta_ = param("beta", {1}, Init::constant(1));
-  } else if (name == "capped_gelu") {
-    function_ = gelu;
-    cap_at_one();
-  } else if (name == "cappek_leaky_relu") {  // spelled so in the reference
-    function_ = [](Tensor x) { return leaky_relu(std::move(x), 0.01); };
-    cap_at_one();
-  } else {
-    function_ = activation_by_name(name);
-  }
+  const Entry& entry = entry_of("NamedActivation", c.name, true);
+  function_ = entry.function;
+  if (entry.own == Own::weight) weight_ = param("weight", {1}, Init::constant(0.25));
+  if (entry.own == Own::beta) beta_ = param("beta", {1}, Init::constant(1));
+  if (entry.own == Own::cap) cap_ = buffer("cap", full({}, 1));
 }
 
 Tensor NamedActivation::operator()(Tensor x) const {

@@ -5,24 +5,17 @@
 namespace brume::nn {
 namespace {
 
-template <class Config>
+// The network whose arguments these are.
+template <class Config, class List>
 struct NetOf;
-template <>
-struct NetOf<SongUNetPosEmbdConfig> {
-  using type = SongUNetPosEmbd;
-};
-template <>
-struct NetOf<SongUNetPosLtEmbdConfig> {
-  using type = SongUNetPosLtEmbd;
-};
-template <>
-struct NetOf<SongUNetConfig> {
-  using type = SongUNet;
-};
-template <>
-struct NetOf<DhariwalUNetConfig> {
-  using type = DhariwalUNet;
-};
+template <class Config, class First, class... Rest>
+struct NetOf<Config, detail::UNetList<First, Rest...>>
+    : std::conditional_t<std::is_same_v<Config, typename First::Config>, std::type_identity<First>,
+                         NetOf<Config, detail::UNetList<Rest...>>> {};
+template <class Config>
+struct NetOf<Config, detail::UNetList<>> {};
+template <class Config>
+using NetFor = typename NetOf<std::remove_cvref_t<Config>, detail::UNets>::type;
 
 void check_no_place(const GridPlace& place) {
   check(!place.global_index.defined() && !place.embedding_selector &&
@@ -45,7 +38,7 @@ Ref<Module> make_unet(AnyUNetConfig config, const OneOrMany<int64_t>& img_resolu
         c.img_resolution = img_resolution;
         c.in_channels = in_channels;
         c.out_channels = out_channels;
-        return make<typename NetOf<std::remove_cvref_t<decltype(c)>>::type>(std::move(c));
+        return make<NetFor<decltype(c)>>(std::move(c));
       },
       config);
 }
@@ -56,7 +49,7 @@ RegressionUNet::RegressionUNet(const OneOrMany<int64_t>& img_resolution, int64_t
       child("model", make_unet(model, img_resolution, in_channels, out_channels));
   std::visit(
       [&](const auto& config) {
-        using Net = typename NetOf<std::remove_cvref_t<decltype(config)>>::type;
+        using Net = NetFor<decltype(config)>;
         const Ref<Net> net = made.as<Net>();
         call_ = [net](const Tensor& x, const Tensor& noise, const GridPlace& place) {
           if constexpr (std::is_base_of_v<SongUNetPosEmbd, Net>) {

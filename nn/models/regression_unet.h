@@ -11,12 +11,23 @@
 
 namespace brume::nn {
 
+namespace detail {
+template <class... Nets>
+struct UNetList {
+  using Config = std::variant<typename Nets::Config...>;
+  static Config defaults(size_t index) {
+    static const Config all[] = {typename Nets::Config()...};
+    return all[index];
+  }
+};
+/// In the order of UNetType.
+using UNets = UNetList<SongUNetPosEmbd, SongUNetPosLtEmbd, SongUNet, DhariwalUNet>;
+}  // namespace detail
+
 enum class UNetType { SongUNetPosEmbd, SongUNetPosLtEmbd, SongUNet, DhariwalUNet };
 Names names_of(UNetType);
-/// The arguments of the network inside, in the order of UNetType; its sizes are set by the one
-/// around it.
-using AnyUNetConfig = std::variant<SongUNetPosEmbdConfig, SongUNetPosLtEmbdConfig, SongUNetConfig,
-                                   DhariwalUNetConfig>;
+/// The arguments of the network inside; its sizes are set by the one around it.
+using AnyUNetConfig = detail::UNets::Config;
 
 /// The network of that config with these sizes.
 Ref<Module> make_unet(AnyUNetConfig config, const OneOrMany<int64_t>& img_resolution,
@@ -28,11 +39,8 @@ template <class V>
 void unet_fields(V& v, AnyUNetConfig& model) {
   auto type = static_cast<UNetType>(model.index());
   v("model_type", type);
-  if (static_cast<size_t>(type) != model.index()) {
-    static const AnyUNetConfig kDefaults[] = {SongUNetPosEmbdConfig(), SongUNetPosLtEmbdConfig(),
-                                              SongUNetConfig(), DhariwalUNetConfig()};
-    model = kDefaults[static_cast<int>(type)];
-  }
+  if (static_cast<size_t>(type) != model.index())
+    model = UNets::defaults(static_cast<size_t>(type));
   std::visit([&v](auto& m) { m.options(v); }, model);
 }
 }  // namespace detail

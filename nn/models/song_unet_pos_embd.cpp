@@ -155,6 +155,13 @@ Tensor SongUNetPosEmbd::located(int64_t batch, const GridPlace& place) const {
   const int64_t patches = at.size(0), samples = batch / patches;
   const Tensor grid = grid_of_samples(samples, place.lead_time_label);
   const int64_t channels = grid.size(1), h = at.size(2), w = at.size(3);
+  for (const int64_t axis : {0, 1}) {
+    const Tensor lines = select(at, 1, axis);
+    const double low = min(lines).item(), high = max(lines).item();
+    check(low >= 0 && high < static_cast<double>(grid.size(2 + axis)),
+          "SongUNetPosEmbd: global_index has ", axis == 0 ? "rows" : "columns", " from ", low,
+          " to ", high, ", but the grid has ", grid.size(2 + axis));
+  }
   const Tensor pixel = select(at, 1, 0) * static_cast<double>(grid.size(3)) + select(at, 1, 1);
   Tensor y = index_select(reshape(grid, {samples, channels, -1}), 2, reshape(pixel, {-1}));
   y = permute(reshape(y, {samples, channels, patches, h, w}), {0, 2, 1, 3, 4});

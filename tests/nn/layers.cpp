@@ -8,11 +8,14 @@
 #include <brume/autograd/ops/random.h>
 #include <brume/autograd/ops/reduce.h>
 #include <brume/autograd/ops/shape.h>
+#include <brume/nn/layers/activation.h>
 #include <brume/nn/layers/attention.h>
 #include <brume/nn/layers/conv2d.h>
 #include <brume/nn/layers/embedding.h>
 #include <brume/nn/layers/norm.h>
 #include <brume/nn/layers/unet_block.h>
+
+#include "tests/error_of.h"
 
 using namespace brume;
 
@@ -172,4 +175,17 @@ TEST_CASE("positional embedding spans its frequencies, with the last included on
   const auto halves = chunk(open(x), 2, 1);
   CHECK(distance(sines_first(x), cat({halves[1], halves[0]}, 1)) == 0);
   CHECK_THROWS_AS(open(zeros({2, 1})), ShapeError);
+}
+
+TEST_CASE("an unknown activation is answered with every name that would do") {
+  const std::string function = error_of([] { nn::activation_by_name("swish"); });
+  const std::string module = error_of([] { nn::make<nn::NamedActivation>({.name = "swish"}); });
+  for (const char* name : {"relu", "identity"}) {
+    CHECK(function.find(name) != std::string::npos);
+    CHECK(module.find(name) != std::string::npos);
+  }
+  for (const char* name : {"prelu", "stan", "capped_gelu", "cappek_leaky_relu"}) {
+    CHECK(function.find(name) == std::string::npos);  // these have parameters of their own
+    CHECK(module.find(name) != std::string::npos);
+  }
 }

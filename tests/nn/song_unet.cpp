@@ -10,6 +10,9 @@
 #include <brume/autograd/ops/reduce.h>
 #include <brume/autograd/ops/shape.h>
 #include <brume/nn/models/song_unet.h>
+#include <brume/nn/models/song_unet_pos_embd.h>
+
+#include "tests/error_of.h"
 
 using namespace brume;
 
@@ -247,4 +250,25 @@ TEST_CASE("parameters follow the dtype of the input") {
   const Tensor y = net(to(x, DType::f64), t);
   CHECK(y.dtype() == DType::f64);
   CHECK(distance(to(y, DType::f32), net(x, t)) < 1e-4);
+}
+
+TEST_CASE("an index outside the grid is refused on each axis, not read from the next row") {
+  nn::SongUNetPosEmbdConfig c;
+  static_cast<nn::SongUNetConfig&>(c) = small();
+  c.gridtype = nn::GridType::test;
+  c.N_grid_channels = 2;
+  c.in_channels = 4;
+  const auto net = nn::make<nn::SongUNetPosEmbd>(c);
+  const Tensor x = zeros({1, 2, 4, 4});
+  const auto call = [&](double row, double column) {
+    const Tensor rows = reshape(arange(row, 4), {4, 1});
+    const Tensor columns = reshape(arange(column, 4), {1, 4});
+    const Tensor at = convert(
+        unsqueeze(stack({expand(rows, {4, 4}), expand(columns, {4, 4})}, 0), 0), DType::i64);
+    return error_of([&] { (*net)(x, zeros({1}), {}, {.global_index = at}); });
+  };
+  CHECK(call(4, 4).empty());
+  CHECK(call(3, 6).find("columns from 6 to 9") != std::string::npos);
+  CHECK(call(5, 4).find("rows from 5 to 8") != std::string::npos);
+  CHECK(call(4, -1).find("columns from -1") != std::string::npos);
 }
