@@ -26,6 +26,7 @@ class MSEDSMLoss {
   /// The scheduler must outlive the loss.
   /// @throws ShapeError if prediction_type is not x0 and to_x0 is missing
   MSEDSMLoss(AnyModel model, const NoiseScheduler& scheduler, MSEDSMLossOptions options = {});
+  MSEDSMLoss(AnyModel model, const NoiseScheduler&& gone, MSEDSMLossOptions options = {}) = delete;
 
   /// @shape  x0 [B, ...]; t [B], drawn if undefined -> [], or as x0 without reduction
   Tensor operator()(const Tensor& x0, Generator& rng, const Condition& condition = {},

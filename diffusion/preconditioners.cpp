@@ -3,6 +3,7 @@
 #include <brume/autograd/ops/pointwise.h>
 #include <brume/autograd/ops/reduce.h>
 #include <brume/autograd/ops/shape.h>
+#include <brume/diffusion/data_scale.h>
 #include <brume/diffusion/iddpm_levels.h>
 
 namespace brume::diffusion {
@@ -52,10 +53,8 @@ AffineCoefficients edm_coefficients(const Tensor& sigma, const Tensor& sigma_dat
 EDMPreconditioner::EDMPreconditioner(AnyModel model, const Config& config)
     : BaseAffinePreconditioner(std::move(model)) {
   const std::vector<double>& values = config.sigma_data.values();
-  for (double value : values)
-    check(value > 0, "EDMPreconditioner: sigma_data must be positive, got ", value);
+  check_data_scale("EDMPreconditioner", config.sigma_data);
   const auto count = static_cast<int64_t>(values.size());
-  check(count >= 1, "EDMPreconditioner: sigma_data is an empty list");
   sigma_data_ = buffer(
       "sigma_data", convert(from_vector(values, count == 1 ? Shape{} : Shape{count}), DType::f32));
   if (model_.module())

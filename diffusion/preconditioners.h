@@ -56,6 +56,7 @@ class EDMPreconditioner : public BaseAffinePreconditioner {
   explicit EDMPreconditioner(const Config& config) : EDMPreconditioner(config.model, config) {}
   EDMPreconditioner(AnyModel model, const Config& config = {});
   AffineCoefficients compute_coefficients(const Tensor& sigma) const override;
+  const Tensor& sigma_data() const { return sigma_data_; }
 
  protected:
   void validate_input(const Tensor& x) const override;

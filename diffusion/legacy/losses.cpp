@@ -6,6 +6,7 @@
 #include <brume/autograd/ops/pointwise.h>
 #include <brume/autograd/ops/random.h>
 #include <brume/autograd/ops/shape.h>
+#include <brume/diffusion/data_scale.h>
 #include <brume/diffusion/schedulers/time_grid.h>
 
 namespace brume::diffusion {
@@ -29,11 +30,6 @@ Tensor log_normal(const EDMLossOptions& o, const Shape& shape, const Tensor& ima
 Tensor log_uniform(double low, double high, const Shape& shape, const Tensor& images,
                    Generator& rng) {
   return exp(uniform(shape, rng, like(images)) * std::log(high / low) + std::log(low));
-}
-
-void check_data_scale(const char* who, const nn::OneOrMany<double>& sigma_data) {
-  for (double value : sigma_data.values())
-    check(value > 0, who, ": sigma_data must be positive, got ", value);
 }
 
 void check_options(const char* who, const EDMLossOptions& o) {

@@ -5,6 +5,7 @@
 #include <brume/autograd/ops/index.h>
 #include <brume/autograd/ops/pointwise.h>
 #include <brume/autograd/ops/shape.h>
+#include <brume/diffusion/data_scale.h>
 
 namespace brume::diffusion {
 namespace {
@@ -122,8 +123,7 @@ EDMPrecondSuperResolution::EDMPrecondSuperResolution(const Config& c)
       sigma_data_(c.sigma_data),
       sigma_min_(c.sigma_min),
       sigma_max_(c.sigma_max) {
-  check(sigma_data_ > 0, "EDMPrecondSuperResolution: sigma_data must be positive, got ",
-        sigma_data_);
+  check_data_scale("EDMPrecondSuperResolution", sigma_data_);
   made_from<EDMPrecondSuperResolution>(c);
 }
 

@@ -13,6 +13,8 @@ class MultiDiffusionMSEDSMLoss {
   /// The scheduler must outlive the loss. @throws ShapeError as MSEDSMLoss
   MultiDiffusionMSEDSMLoss(nn::Ref<MultiDiffusionModel2D> model, const NoiseScheduler& scheduler,
                            MSEDSMLossOptions options = {});
+  MultiDiffusionMSEDSMLoss(nn::Ref<MultiDiffusionModel2D> model, const NoiseScheduler&& gone,
+                           MSEDSMLossOptions options = {}) = delete;
   /// @shape  x0 [B, C, H, W]; t [P * B], drawn if undefined -> [], or [P * B, C, h, w]
   Tensor operator()(const Tensor& x0, Generator& rng, const Condition& condition = {},
                     bool reset_patch_indices = true, const Tensor& t = {}) const;

@@ -5,6 +5,7 @@
 #include <brume/autograd/ops/pointwise.h>
 #include <brume/autograd/ops/random.h>
 #include <brume/autograd/ops/shape.h>
+#include <brume/diffusion/data_scale.h>
 #include <brume/diffusion/schedulers/time_grid.h>
 
 namespace brume::diffusion {
@@ -14,8 +15,7 @@ EDMNoiseScheduler::EDMNoiseScheduler(Config config) : config_(std::move(config))
   check_levels("EDMNoiseScheduler", c.sigma_min, c.sigma_max);
   check(c.rho > 0, "EDMNoiseScheduler: rho must be positive, got ", c.rho);
   check(c.P_std > 0, "EDMNoiseScheduler: P_std must be positive, got ", c.P_std);
-  for (double value : c.sigma_data.values())
-    check(value > 0, "EDMNoiseScheduler: sigma_data must be positive, got ", value);
+  check_data_scale("EDMNoiseScheduler", c.sigma_data);
 }
 
 Tensor EDMNoiseScheduler::sample_time(int64_t n, Generator& rng, TensorOptions options) const {
@@ -23,10 +23,10 @@ Tensor EDMNoiseScheduler::sample_time(int64_t n, Generator& rng, TensorOptions o
 }
 
 Tensor EDMNoiseScheduler::loss_weight(const Tensor& t) const {
+  const std::vector<double>& values = config_.sigma_data.values();
   Tensor sigma = t;
-  Tensor data = scalar(config_.sigma_data.values()[0], {.dtype = t.dtype(), .device = t.device()});
+  Tensor data = scalar(values[0], {.dtype = t.dtype(), .device = t.device()});
   if (config_.sigma_data.is_list()) {
-    const auto& values = config_.sigma_data.values();
     const auto channels = static_cast<int64_t>(values.size());
     data = transfer(convert(from_vector(values, {1, channels}), t.dtype()), t.device());
     sigma = reshape(t, {t.numel(), 1});

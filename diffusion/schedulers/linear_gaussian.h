@@ -60,5 +60,6 @@ struct DenoiserOptions {
 /// @throws ShapeError unless exactly one predictor is given
 /// @source Song et al. 2021, arXiv:2011.13456, eq. 13 and 6
 Denoiser denoiser(const LinearGaussianNoiseScheduler& scheduler, DenoiserOptions options);
+Denoiser denoiser(const LinearGaussianNoiseScheduler&& gone, DenoiserOptions options) = delete;
 
 }  // namespace brume::diffusion

@@ -8,6 +8,8 @@
 #include <brume/autograd/ops/reduce.h>
 #include <brume/autograd/ops/shape.h>
 #include <brume/diffusion/iddpm_levels.h>
+#include <brume/diffusion/losses.h>
+#include <brume/diffusion/preconditioners.h>
 #include <brume/diffusion/schedulers/edm_log_uniform.h>
 #include <brume/diffusion/schedulers/iddpm.h>
 #include <brume/diffusion/schedulers/student_t_edm.h>
@@ -47,7 +49,26 @@ class CosineScheduler : public LinearGaussianNoiseScheduler {
   }
 };
 
+template <class S>
+concept MakesDenoiser = requires(S&& s) {
+  denoiser(std::forward<S>(s), DenoiserOptions());
+};
+
 }  // namespace
+
+TEST_CASE("what keeps a scheduler takes none that is about to go") {
+  CHECK(std::is_constructible_v<MSEDSMLoss, AnyModel, const EDMNoiseScheduler&>);
+  CHECK_FALSE(std::is_constructible_v<MSEDSMLoss, AnyModel, EDMNoiseScheduler>);
+  CHECK_FALSE(std::is_constructible_v<WeightedMSEDSMLoss, AnyModel, EDMNoiseScheduler>);
+  CHECK(MakesDenoiser<const EDMNoiseScheduler&>);
+  CHECK_FALSE(MakesDenoiser<EDMNoiseScheduler>);
+}
+
+TEST_CASE("an empty list of data scales is refused wherever one is taken") {
+  const nn::OneOrMany<double> none(std::vector<double>{});
+  CHECK_THROWS_AS(EDMNoiseScheduler({.sigma_data = none}), ShapeError);
+  CHECK_THROWS_AS(EDMPreconditioner(AnyModel(), {.sigma_data = none}), ShapeError);
+}
 
 TEST_CASE("predictions convert into each other and back, under every scheduler") {
   Generator rng(1);
