@@ -11,61 +11,23 @@
 #include <brume/core/json.h>
 #include <brume/nn/serialize.h>
 
+#include "points.h"
+
 namespace brume::tools {
 namespace {
 
-// Samples as rows of numbers, with their class (0 if there are none).
-struct Points {
-  std::vector<float> values;
-  std::vector<int64_t> labels;
-  size_t width = 0;
-
-  size_t count() const { return labels.size(); }
-  double distance(size_t i, const Points& other, size_t j) const {
-    double sum = 0;
-    for (size_t k = 0; k < width; ++k) {
-      const double d = static_cast<double>(values[i * width + k]) - other.values[j * width + k];
-      sum += d * d;
-    }
-    return std::sqrt(sum);
-  }
-};
-
-Points points_of(const Tensor& x, std::vector<int64_t> labels) {
-  return {.values = x.to_vector<float>(),
-          .labels = std::move(labels),
-          .width = static_cast<size_t>(x.numel() / std::max<int64_t>(x.size(0), 1))};
-}
-
-Points points_of(const nn::Dataset& data) {
+Points all_points(const nn::Dataset& data) {
   const nn::Batch all = nn::all_of(data);
+  constexpr const char* who = "evaluate: the data";
   if (data.classes() == 0)
-    return points_of(all.x, std::vector<int64_t>(static_cast<size_t>(data.size())));
-  return points_of(all.x, all.label.to_vector<int64_t>());
+    return points_of(all.x, std::vector<int64_t>(static_cast<size_t>(data.size())), who);
+  return points_of(all.x, all.label.to_vector<int64_t>(), who);
 }
 
-/// Mean distance between two members of a class.
-double spread(const Points& p, int64_t label) {
-  double sum = 0;
-  int64_t pairs = 0;
-  for (size_t i = 0; i < p.count(); ++i)
-    for (size_t j = 0; j < i; ++j)
-      if (p.labels[i] == label && p.labels[j] == label) {
-        sum += p.distance(i, p, j);
-        ++pairs;
-      }
-  return pairs == 0 ? std::nan("") : sum / static_cast<double>(pairs);
-}
-
-/// Mean distance to the nearest training sample.
-double nearest(const Points& p, const Points& train) {
-  double sum = 0;
-  for (size_t i = 0; i < p.count(); ++i) {
-    double least = HUGE_VAL;
-    for (size_t j = 0; j < train.count(); ++j) least = std::min(least, p.distance(i, train, j));
-    sum += least;
-  }
-  return sum / static_cast<double>(p.count());
+/// A distance of the samples, the data's own being 1.
+double times_the_data(double drawn, double data) {
+  check<Error>(data > 0, "evaluate: the data repeat themselves, so their distance is no measure");
+  return drawn / data;
 }
 
 struct Verdict {
@@ -114,16 +76,19 @@ int evaluate(const EvaluateArguments& a) {
   const int64_t classes = data.train->classes();
   check<Error>(classes > 0 || a.classifier.empty(),
                "evaluate: the run has no labels that a classifier could name; leave it out");
+  const int64_t groups = std::max<int64_t>(classes, 1);
+  check<Error>(a.num >= 2 * groups, "evaluate: --num is ", a.num, ", wanted at least ", 2 * groups,
+               ": the distance between two samples of a class takes two of each");
   const Sampler sampler = open_sampler(a.run);
-  const Points train = points_of(*data.train), held = points_of(*data.holdout);
+  const Points train = all_points(*data.train), held = all_points(*data.holdout);
 
-  std::vector<int64_t> listed(static_cast<size_t>(std::max<int64_t>(classes, 1)));
+  std::vector<int64_t> listed(static_cast<size_t>(groups));
   std::iota(listed.begin(), listed.end(), 0);
   const std::vector<int64_t> asked = spread_classes(listed, a.num);
   std::vector<uint64_t> seeds(static_cast<size_t>(a.num));
   std::iota(seeds.begin(), seeds.end(), static_cast<uint64_t>(a.first_seed));
   const Tensor x = draw(sampler, seeds, classes > 0 ? asked : std::vector<int64_t>{}, a.draw);
-  const Points drawn = points_of(x, asked);
+  const Points drawn = points_of(x, asked, "evaluate: the samples");
 
   Verdict verdict;
   if (!a.classifier.empty()) {
@@ -134,11 +99,11 @@ int evaluate(const EvaluateArguments& a) {
     verdict.named_as_asked = accuracy(*classifier, x, asked);
   }
   for (int64_t c : listed) {
-    const double ratio = spread(drawn, c) / spread(train, c);
+    const double ratio = times_the_data(spread(drawn, c), spread(train, c));
     verdict.least_spread = std::min(verdict.least_spread, ratio);
     verdict.mean_spread += ratio / static_cast<double>(listed.size());
   }
-  verdict.novelty = nearest(drawn, train) / nearest(held, train);
+  verdict.novelty = times_the_data(nearest(drawn, train), nearest(held, train));
   if (a.json)
     print_json(verdict);
   else

@@ -15,7 +15,8 @@ struct EvaluateArguments {
 
 /// Judges a run by its samples: are they what was asked for (if a classifier tells), do they vary,
 /// and are they new? Prints the figures; the exit code is 0 whatever they are.
-/// @throws Error if the run holds no sample out, or has no labels for the classifier to name
+/// @throws Error if the run holds no sample out, or has no labels for the classifier to name; if a
+///         sample is not finite, or fewer than two of a class are asked for
 int evaluate(const EvaluateArguments& arguments);
 
 }  // namespace brume::tools

@@ -41,7 +41,8 @@ int run(int argc, char** argv) {
   int64_t seed = -1;
   auto* train_command = app.add_subcommand("train", "train a model as a JSON file says");
   train_command->add_option("config", train.config, "the options")->required();
-  train_command->add_option("--out", train.out, "run folder")->default_val("runs/run");
+  train_command->add_option("--out", train.out,
+                            "run folder (the resumed one, else runs/run); holds no other run");
   train_command->add_option("--resume", train.resume, "go on from this run's newest checkpoint");
   train_command->add_option("--set", train.changes, "change an option: key.key=value");
   train_command->add_option("--seed", seed, "seed of everything random")

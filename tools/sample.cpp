@@ -111,6 +111,9 @@ void write_picture(const std::string& path, const Tensor& x, io::Colours colours
 }
 
 int sample(const SampleArguments& a) {
+  check<Error>(
+      a.out.ends_with(".png") || a.out.ends_with(".npy") || a.out.ends_with(".safetensors"),
+      "--out: wants a name that ends in .png, .npy or .safetensors, got '", a.out, "'");
   Sampler sampler = open_sampler(a.path);
   if (!a.shape.empty()) sampler.notes.shape = a.shape;
   std::vector<uint64_t> seeds;
@@ -131,10 +134,6 @@ int sample(const SampleArguments& a) {
   } else if (a.out.ends_with(".npy")) {
     io::write_npy(a.out, x);
   } else {
-    check<Error>(a.out.ends_with(".safetensors"),
-                 "--out: wants a name that ends in .png, .npy or "
-                 ".safetensors, got '",
-                 a.out, "'");
     const std::pair<std::string, Tensor> entry{"samples", x};
     io::save_safetensors(a.out, std::span<const std::pair<std::string, Tensor>>(&entry, 1));
   }

@@ -7,12 +7,25 @@
 #include <brume/autograd/ops/reduce.h>
 #include <brume/autograd/ops/shape.h>
 #include <brume/diffusion/losses.h>
+#include <brume/diffusion/preconditioners.h>
 #include <brume/nn/models/fully_connected.h>
 
 #include "sample.h"
 
 namespace brume::tools {
 namespace {
+
+// The noise's data scale weighs the loss, the preconditioner's scales the network; the method wants
+// them equal.
+void check_same_data_scale(const nn::Module& model, const nn::OneOrMany<double>& noise) {
+  const auto* edm = dynamic_cast<const diffusion::EDMPreconditioner*>(&model);
+  if (edm == nullptr) return;
+  const auto inside = edm->sigma_data().to_vector<float>();
+  const std::vector<double> wanted = noise.expand(inside.size(), "train: noise.sigma_data");
+  for (size_t i = 0; i < inside.size(); ++i)
+    check<Error>(inside[i] == static_cast<float>(wanted[i]), "train: noise.sigma_data is ",
+                 wanted[i], ", but the model's is ", inside[i], "; set both, or neither");
+}
 
 class DiffusionTask : public TrainingTask {
  public:
@@ -21,6 +34,7 @@ class DiffusionTask : public TrainingTask {
         classes_(data.train->classes()),
         scheduler_(o.noise),
         loss_(diffusion::AnyModel(o.model), scheduler_) {
+    check_same_data_scale(*model_, o.noise.sigma_data);
     const int64_t first[] = {0};
     const Shape shape = data.train->gather(first).x.shape();
     notes_.shape.assign(shape.begin() + 1, shape.end());

@@ -6,11 +6,13 @@
 #include <cmath>
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
 
 #include <brume/autograd/backward.h>
 #include <brume/core/backend.h>
 #include <brume/core/io/atomic_file.h>
 #include <brume/core/io/plot.h>
+#include <brume/core/text.h>
 #include <brume/nn/optim/adam.h>
 #include <brume/nn/optim/lr_schedule.h>
 #include <brume/nn/optim/sgd.h>
@@ -30,6 +32,34 @@ volatile std::sig_atomic_t signal_seen = 0;
 extern "C" void on_signal(int number) {
   if (signal_seen != 0) _exit(128 + number);
   signal_seen = number;
+}
+
+/// SIGINT and SIGTERM are noted while it lives.
+class SignalWatch {
+ public:
+  SignalWatch() {
+    signal_seen = 0;
+    for (const int number : kSignals) before_.push_back(std::signal(number, on_signal));
+  }
+  SignalWatch(const SignalWatch&) = delete;
+  SignalWatch& operator=(const SignalWatch&) = delete;
+  ~SignalWatch() {
+    for (size_t i = 0; i < before_.size(); ++i) std::signal(kSignals[i], before_[i]);
+  }
+
+ private:
+  static constexpr int kSignals[] = {SIGINT, SIGTERM};
+  std::vector<void (*)(int)> before_;
+};
+
+std::string run_folder(const TrainArguments& a) {
+  if (!a.out.empty()) return a.out;
+  return a.resume.empty() ? "runs/run" : a.resume;
+}
+
+bool is_same_folder(const std::string& a, const std::string& b) {
+  std::error_code missing;
+  return std::filesystem::equivalent(a, b, missing);
 }
 
 using Clock = std::chrono::steady_clock;
@@ -133,11 +163,9 @@ void Trainer::report(nn::RunLog& log, Clock::time_point begin, int64_t first) {
 
 // With the averaged weights; draws nothing from the run's own generator.
 void Trainer::write_samples(const nn::RunDirectory& directory) {
-  std::string digits = std::to_string(state_.step);
-  digits.insert(0, digits.size() < 6 ? 6 - digits.size() : 0, '0');
   ema_.swap_in();
   options_.model->eval();
-  task_->write_samples(directory.file(cat("samples_", digits, ".png")));
+  task_->write_samples(directory.file(cat("samples_", zero_padded(state_.step, 6), ".png")));
   options_.model->train();
   ema_.swap_out();
 }
@@ -162,19 +190,20 @@ void Trainer::finish(const nn::RunDirectory& directory) {
 }
 
 int Trainer::run() {
-  nn::RunDirectory directory(arguments_.out);
+  std::optional<std::string> newest;
   if (!arguments_.resume.empty()) {
-    const auto newest = nn::latest_checkpoint(arguments_.resume);
+    newest = nn::latest_checkpoint(arguments_.resume);
     check<IoError>(newest.has_value(), "--resume: '", arguments_.resume, "' has no checkpoint");
-    nn::load_checkpoint(*newest, state_);
-  } else {
-    check<IoError>(!nn::latest_checkpoint(arguments_.out), "train: '", arguments_.out,
-                   "' holds a run already; go on with --resume, or choose another --out");
   }
+  const std::string folder = run_folder(arguments_);
+  nn::RunDirectory directory(folder);
+  check<IoError>(is_same_folder(folder, arguments_.resume) || !nn::latest_checkpoint(folder),
+                 "train: '", folder, "' holds a run already; go on with --resume ", folder,
+                 ", or choose another --out");
+  if (newest) nn::load_checkpoint(*newest, state_);
   io::write_file(directory.file("options.json"), nn::config_to_json(options_, 2) + "\n");
   nn::RunLog log(directory.path(), state_.step);
-  std::signal(SIGINT, on_signal);
-  std::signal(SIGTERM, on_signal);
+  const SignalWatch watch;
   const int64_t first = state_.step;
   const auto begin = Clock::now();
   while (state_.step < options_.steps && signal_seen == 0) {
@@ -189,7 +218,7 @@ int Trainer::run() {
   directory.save(state_, options_.keep_checkpoints, task_->notes());
   if (state_.step < options_.steps) {
     std::fprintf(stderr, "\nstopped after step %lld; go on with --resume %s\n",
-                 static_cast<long long>(state_.step), arguments_.out.c_str());
+                 static_cast<long long>(state_.step), folder.c_str());
     return 128 + static_cast<int>(signal_seen);
   }
   finish(directory);

@@ -7,13 +7,15 @@
 namespace brume::tools {
 
 struct TrainArguments {
-  std::string config, out, resume;
+  std::string config, resume;  // resume: a run folder, or empty
+  std::string out{};           // by default the resumed folder, else runs/run
   std::vector<std::string> changes;
   std::optional<int64_t> seed;
   bool dry_run = false, quiet = false;
 };
 
-/// Trains a run to its end, or until a signal; returns the program's exit code.
+/// Trains a run to its end, or until SIGINT or SIGTERM; returns the program's exit code.
+/// @throws IoError if `out` holds a run other than the resumed one
 int train(const TrainArguments& arguments);
 
 }  // namespace brume::tools

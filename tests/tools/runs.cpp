@@ -1,19 +1,31 @@
 // The program's commands, on networks of a few weights.
 
+#include <signal.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <doctest/doctest.h>
 
+#include <brume/autograd/mode.h>
 #include <brume/autograd/ops/random.h>
 #include <brume/core/io/npy.h>
 #include <brume/core/io/png.h>
 #include <brume/core/random.h>
+#include <brume/nn/model_file.h>
+#include <brume/nn/serialize.h>
+#include <brume/nn/training/run_directory.h>
 
+#include "tests/error_of.h"
 #include "tools/evaluate.h"
+#include "tools/points.h"
 #include "tools/sample.h"
 #include "tools/train.h"
 
@@ -45,8 +57,8 @@ int train(const std::string& folder, std::vector<std::string> changes, bool resu
   std::ofstream("tool_config.json") << kConfig;
   if (!resume) std::filesystem::remove_all(folder);
   return tools::train({.config = "tool_config.json",
-                       .out = folder,
                        .resume = resume ? folder : "",
+                       .out = folder,
                        .changes = std::move(changes),
                        .seed = {},
                        .quiet = true});
@@ -70,6 +82,62 @@ TEST_CASE("a run that is stopped and resumed ends with the bytes of one that is 
   REQUIRE(train("tool_parts", {"steps=3"}) == 0);
   REQUIRE(train("tool_parts", {}, true) == 0);
   CHECK(bytes_of("tool_parts/model.safetensors") == bytes_of("tool_whole/model.safetensors"));
+}
+
+TEST_CASE("a signal stops a run after a step, and it goes on in its folder to the same bytes") {
+  std::filesystem::remove_all("tool_signalled");
+  std::thread interrupt([] {
+    for (int i = 0; i < 60'000 && !nn::latest_checkpoint("tool_signalled"); ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    kill(getpid(), SIGINT);
+  });
+  const int code = train("tool_signalled", {"steps=10000000"});
+  interrupt.join();
+  CHECK(code == 128 + SIGINT);
+  const std::string newest = *nn::latest_checkpoint("tool_signalled");
+  const int64_t last = std::stoll(newest.substr(newest.find("step_") + 5)) + 2;
+  const std::vector<std::string> to_the_end{"steps=" + std::to_string(last)};
+  REQUIRE(tools::train({.config = "tool_config.json",
+                        .resume = "tool_signalled",
+                        .changes = to_the_end,
+                        .seed = {},
+                        .quiet = true}) == 0);
+  REQUIRE(train("tool_unsignalled", to_the_end) == 0);
+  CHECK(bytes_of("tool_signalled/model.safetensors") ==
+        bytes_of("tool_unsignalled/model.safetensors"));
+}
+
+TEST_CASE("a run never writes into the folder of another") {
+  REQUIRE(train("tool_one", {}) == 0);
+  REQUIRE(train("tool_other", {"seed=1"}) == 0);
+  const std::string model = bytes_of("tool_other/model.safetensors");
+  CHECK_THROWS_AS(tools::train({.config = "tool_config.json",
+                                .resume = "tool_one",
+                                .out = "tool_other",
+                                .changes = {"steps=6"},
+                                .seed = {},
+                                .quiet = true}),
+                  IoError);
+  CHECK(bytes_of("tool_other/model.safetensors") == model);
+}
+
+TEST_CASE("noise for other data than the preconditioner's is refused, and no scale at all too") {
+  CHECK_THROWS_AS(train("tool_scale", {"noise.sigma_data=5"}), Error);
+  CHECK_THROWS_AS(train("tool_scale", {"noise.sigma_data=[]"}), ShapeError);
+  CHECK(train("tool_scale", {"noise.sigma_data=5", "model.args.sigma_data=5"}) == 0);
+}
+
+TEST_CASE("a picture of no known format is refused before anything is drawn") {
+  // The folder is missing too; the name is complained about first.
+  const std::string text = error_of([] {
+    tools::sample({.path = "tool_missing",
+                   .out = "x.jpg",
+                   .classes = "",
+                   .seeds = "",
+                   .shape = {},
+                   .draw = {.steps = 3}});
+  });
+  CHECK(text.find("x.jpg") != text.npos);
 }
 
 TEST_CASE("a run folder, its model and its checkpoint sample the same, classes included") {
@@ -99,4 +167,34 @@ TEST_CASE("a run without labels is judged without a classifier") {
   CHECK(tools::evaluate(arguments) == 0);
   arguments.classifier = "tool_unlabelled";
   CHECK_THROWS_AS(tools::evaluate(arguments), Error);
+}
+
+TEST_CASE("samples that are not numbers, or too few, are no verdict") {
+  REQUIRE(train("tool_broken", {"data.holdout_every=3"}) == 0);
+  tools::EvaluateArguments arguments{
+      .run = "tool_broken", .classifier = "", .num = 4, .draw = {.steps = 3}, .json = true};
+  CHECK(tools::evaluate(arguments) == 0);
+  arguments.num = 2;  // one of each class
+  CHECK(error_of([&] { tools::evaluate(arguments); }).find("--num") != std::string::npos);
+  arguments.num = 4;
+  const auto model = nn::load("tool_broken/model.safetensors");
+  const io::Metadata notes = nn::open_model_file("tool_broken/model.safetensors").notes;
+  {
+    const NoGrad no_grad;
+    fill_(model->parameters()[0].tensor, std::nan(""));
+  }
+  nn::save(*model, "tool_broken/model.safetensors", notes);
+  CHECK(error_of([&] { tools::evaluate(arguments); }).find("not finite") != std::string::npos);
+}
+
+TEST_CASE("distances of hand-made points are what a ruler says") {
+  const Tensor x = from_vector<float>({0, 0, 3, 4, 6, 8, 0, 1}, {4, 2});
+  const tools::Points p = tools::points_of(x, {0, 0, 1, 0}, "test");
+  CHECK(tools::spread(p, 0) == doctest::Approx((5 + 1 + std::sqrt(18)) / 3));
+  CHECK_THROWS_AS(tools::spread(p, 1), Error);
+  const tools::Points train =
+      tools::points_of(from_vector<float>({0, 0, 6, 7}, {2, 2}), {0, 0}, "test");
+  CHECK(tools::nearest(p, train) == doctest::Approx((0 + std::sqrt(18) + 1 + 1) / 4));
+  CHECK(tools::nearest(train, p) == doctest::Approx(0.5));
+  CHECK_THROWS_AS(tools::points_of(full({1, 2}, std::nan("")), {0}, "test"), Error);
 }
