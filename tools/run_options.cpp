@@ -98,7 +98,7 @@ Tensor one_hot(const Tensor& label, int64_t classes) {
   std::vector<float> rows(static_cast<size_t>(count * classes), 0);
   for (int64_t i = 0; i < count; ++i) {
     const int64_t c = labels[static_cast<size_t>(i)];
-    check(c >= 0 && c < classes, "one_hot: class ", c, " of ", classes);
+    check(c >= 0 && c < classes, "class ", c, " is not one of 0 to ", classes - 1);
     rows[static_cast<size_t>(i * classes + c)] = 1;
   }
   return from_vector(rows, {count, classes});

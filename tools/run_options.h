@@ -66,7 +66,7 @@ struct RunOptions {
   template <class V>
   void fields(V& v) {
     v("task", task);
-    v("data", data);
+    v("data", data, nn::required);
     v("model", model, nn::required);
     v("noise", noise);
     v("optimizer", optimizer);
