@@ -63,7 +63,7 @@ class Tensor {
 
   /// The elements in memory, for reading or (if writable) writing.
   /// @throws DTypeError, DeviceError, or ShapeError if T differs, it is not on the CPU, or not
-  ///         row-major; `row_major(x)` makes it so
+  ///         row-major; relayout() makes it so
   template <class T>
   std::span<T> host() const {
     check_host(dtype_of<std::remove_const_t<T>>);

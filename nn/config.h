@@ -125,7 +125,6 @@ class Fields {
       value(x[i]);
       end_item();
     }
-    end_list();
   }
   template <class T>
   void value(OneOrMany<T>& x) {
@@ -157,7 +156,6 @@ class Fields {
   virtual size_t begin_list(size_t size) { return size; }
   virtual void begin_item(size_t /*index*/) {}
   virtual void end_item() {}
-  virtual void end_list() {}
   virtual bool is_list(bool now) { return now; }
   virtual bool is_name(bool now) { return now; }
   virtual bool present(bool now) { return now; }
