@@ -6,13 +6,21 @@
 
 #include <brume/autograd/mode.h>
 #include <brume/autograd/ops/pointwise.h>
+#include <brume/autograd/ops/reduce.h>
 
 namespace brume::nn {
+namespace {
+
+constexpr int64_t kMostClasses = int64_t{1} << 20;  // one-hot rows of more would be a mistake
+
+}
 
 ArrayDataset::ArrayDataset(const Tensor& x, const Tensor& labels, double scale, double shift) {
   check(x.rank() >= 1, "ArrayDataset: wants samples of shape [N, ...], got ", x.shape());
   const NoGrad no_grad;
   x_ = relayout(convert(x, DType::f32) * scale + shift, Layout::row_major);
+  check(x_.numel() == 0 || all(isfinite(x_)).item() != 0,
+        "ArrayDataset: the samples hold values that are not finite; clean the data first");
   if (!labels.defined()) return;
   check(labels.shape() == Shape{x.size(0)}, "ArrayDataset: ", x.size(0),
         " samples want labels of shape [N], got ", labels.shape());
@@ -20,7 +28,8 @@ ArrayDataset::ArrayDataset(const Tensor& x, const Tensor& labels, double scale, 
                     labels.dtype());
   labels_ = labels.to_vector<int64_t>();
   for (int64_t label : labels_) {
-    check(label >= 0, "ArrayDataset: labels must not be negative, got ", label);
+    check(label >= 0 && label < kMostClasses, "ArrayDataset: labels are class numbers from 0 to ",
+          kMostClasses - 1, ", got ", label);
     classes_ = std::max(classes_, label + 1);
   }
 }

@@ -28,7 +28,7 @@ class Dataset {
 class ArrayDataset : public Dataset {
  public:
   /// @shape  x [N, ...] of any dtype, labels [N] of an integer dtype or undefined
-  /// @throws ShapeError if N differs or a label is negative
+  /// @throws ShapeError if N differs, a sample is not finite, or a label is no class number
   explicit ArrayDataset(const Tensor& x, const Tensor& labels = {}, double scale = 1,
                         double shift = 0);
   int64_t size() const override { return x_.size(0); }

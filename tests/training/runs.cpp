@@ -228,3 +228,14 @@ TEST_CASE("what a killed process left half-written goes when the run is opened a
   const nn::RunDirectory folder("run_killed");
   for (const char* name : left) CHECK_FALSE(std::filesystem::exists(name));
 }
+
+TEST_CASE("data that cannot be trained on are refused") {
+  const Tensor x = arange(0, 6);
+  CHECK_THROWS_AS(nn::ArrayDataset(log(x - 1)), ShapeError);  // NaN and -inf
+  const auto labelled = [&](int64_t last) {
+    return nn::ArrayDataset(x, from_vector<int64_t>({0, 1, 2, 3, 4, last}, {6}));
+  };
+  CHECK(labelled(5).classes() == 6);
+  CHECK_THROWS_AS(labelled(-1), ShapeError);
+  CHECK_THROWS_AS(labelled(1'000'000'000'000), ShapeError);
+}
