@@ -100,6 +100,7 @@ Tensor ones_like(const Tensor& x) {
 Tensor scalar(double value, TensorOptions options) { return full({}, value, options); }
 
 Tensor arange(double start, int64_t count, double step, TensorOptions options) {
+  check(count >= 0, "arange: count must not be negative, got ", count);
   std::vector<double> values(static_cast<size_t>(count));
   for (int64_t i = 0; i < count; ++i)
     values[static_cast<size_t>(i)] = start + static_cast<double>(i) * step;

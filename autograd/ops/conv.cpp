@@ -42,10 +42,15 @@ void check_operands(const std::string& op, const Tensor& x, const Tensor& weight
                     const Tensor& bias, const ConvParams& p, int64_t result_channels) {
   check<DTypeError>(is_floating(x.dtype()), op, ": takes f32 f64 bf16 f16, got ", x.dtype());
   check_same(op, x, "weight", weight);
+  constexpr int64_t kMost = int64_t{1} << 30;  // products of two stay below 2^63
   for (int i = 0; i < x.rank() - 2; ++i) {
-    check(p.stride[i] >= 1 && p.dilation[i] >= 1, op, ": stride and dilation must be positive");
-    check(p.padding[i] >= 0, op, ": padding must not be negative, got ", p.padding[i]);
-    check(weight.size(i + 2) >= 1, op, ": weight ", weight.shape(), " has an empty axis");
+    check(p.stride[i] >= 1 && p.stride[i] <= kMost && p.dilation[i] >= 1 && p.dilation[i] <= kMost,
+          op, ": stride and dilation must be from 1 to 2^30, got ", p.stride[i], " and ",
+          p.dilation[i]);
+    check(p.padding[i] >= 0 && p.padding[i] <= kMost, op, ": padding must be from 0 to 2^30, got ",
+          p.padding[i]);
+    check(weight.size(i + 2) >= 1 && weight.size(i + 2) <= kMost && x.size(i + 2) <= kMost, op,
+          ": an axis of weight ", weight.shape(), " or x ", x.shape(), " is empty or too long");
   }
   if (!bias.defined()) return;
   check(bias.shape() == Shape{result_channels}, op, ": bias must be [", result_channels, "], got ",

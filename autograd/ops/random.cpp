@@ -83,6 +83,7 @@ Tensor random_integers(const Shape& shape, int64_t low, int64_t high, Generator&
 }
 
 Tensor random_permutation(int64_t n, Generator& rng) {
+  check(n >= 0, "random_permutation: n must not be negative, got ", n);
   std::vector<int64_t> order(static_cast<size_t>(n));
   std::iota(order.begin(), order.end(), 0);
   for (int64_t i = 0; i + 1 < n; ++i)

@@ -1,5 +1,5 @@
 #pragma once
-// Sums, extrema and scans. Sums are taken in a fixed order that depends on the shape alone.
+// Sums, extrema and scans. Sums are taken in a fixed order that depends on shape and strides alone.
 
 #include <utility>
 #include <vector>

@@ -72,6 +72,25 @@ std::string component_of(const std::string& include) {
 
 }  // namespace
 
+// Another spelling could name a file that the rule does not see: "../nn/module.h", a macro.
+TEST_CASE("every include of the library is written in brackets and climbs nowhere") {
+  for (const auto& [component, allowed] : kAllowed)
+    for (const auto& path : sources(component)) {
+      std::istringstream lines(read(path));
+      for (std::string line; std::getline(lines, line);) {
+        const size_t hash = line.find_first_not_of(" \t");
+        if (hash == std::string::npos || line[hash] != '#') continue;
+        const size_t word = line.find_first_not_of(" \t", hash + 1);
+        if (word == std::string::npos || line.compare(word, 7, "include") != 0) continue;
+        const size_t open = line.find_first_not_of(" \t", word + 7);
+        CAPTURE(path.string());
+        CAPTURE(line);
+        CHECK((open != std::string::npos && line[open] == '<'));
+        CHECK(line.find("..") == std::string::npos);
+      }
+    }
+}
+
 TEST_CASE("a component includes only along the arrows") {
   for (const auto& [component, allowed] : kAllowed) {
     if (!fs::exists(kRoot / component)) continue;

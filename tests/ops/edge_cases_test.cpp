@@ -7,6 +7,7 @@
 #include <doctest/doctest.h>
 
 #include <brume/autograd/backward.h>
+#include <brume/autograd/ops/conv.h>
 #include <brume/autograd/ops/index.h>
 #include <brume/autograd/ops/pointwise.h>
 #include <brume/autograd/ops/random.h>
@@ -240,4 +241,13 @@ TEST_CASE("dropout with p = 0 changes nothing and draws nothing; with p = 1 noth
   CHECK(rng.offset() == 0);
   CHECK(dropout(x, 1, rng).to_vector<float>() == Floats{0, 0, 0, 0});
   CHECK_THROWS_AS(dropout(x, 1.5, rng), ShapeError);
+}
+
+TEST_CASE("numbers that no operation can mean are refused before anything is computed") {
+  const Tensor x = ones({1, 1, 4, 4}), w = ones({1, 1, 3, 3});
+  CHECK_THROWS_AS(conv(x, w, {}, {.dilation = int64_t{1} << 62}), ShapeError);
+  CHECK_THROWS_AS(conv(x, w, {}, {.padding = int64_t{1} << 62}), ShapeError);
+  CHECK_THROWS_AS(arange(0, -1), ShapeError);
+  Generator rng(0);
+  CHECK_THROWS_AS(random_permutation(-1, rng), ShapeError);
 }
