@@ -18,10 +18,20 @@ namespace {
 
 using namespace brume;
 
+// CLI11's own checks print the bounds of a double.
+CLI::Validator at_least(int64_t least) {
+  return {[least](const std::string& text) {
+            int64_t value = 0;
+            const bool good = CLI::detail::lexical_cast(text, value) && value >= least;
+            return good ? std::string() : cat("wants a whole number from ", least, ", got ", text);
+          },
+          ""};
+}
+
 void add_draw_options(CLI::App& app, tools::DrawOptions& draw) {
   app.add_option("--steps", draw.steps, "steps from noise to sample")->capture_default_str();
   app.add_option("--batch", draw.batch, "samples at a time; changes no bit")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least(1))
       ->capture_default_str();
   app.add_option("--solver", draw.solver,
                  "euler, heun, edm_stochastic_euler or edm_stochastic_heun")
@@ -45,8 +55,7 @@ int run(int argc, char** argv) {
                             "run folder (the resumed one, else runs/run); holds no other run");
   train_command->add_option("--resume", train.resume, "go on from this run's newest checkpoint");
   train_command->add_option("--set", train.changes, "change an option: key.key=value");
-  train_command->add_option("--seed", seed, "seed of everything random")
-      ->check(CLI::NonNegativeNumber);
+  train_command->add_option("--seed", seed, "seed of everything random")->check(at_least(0));
   train_command->add_flag("--dry-run", train.dry_run, "measure one step and write nothing");
   train_command->add_flag("--quiet", train.quiet, "print no progress");
 
@@ -55,7 +64,7 @@ int run(int argc, char** argv) {
   auto* sample_command = app.add_subcommand("sample", "draw samples from a trained model");
   sample_command->add_option("path", sample.path, "a run folder or a model's file")->required();
   sample_command->add_option("--num", sample.num, "how many")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least(1))
       ->capture_default_str();
   sample_command->add_option("--classes", sample.classes, "which classes: 3,5 or 0-9");
   sample_command->add_option("--seeds", sample.seeds, "one for each sample (0, 1, ...)");
@@ -72,7 +81,7 @@ int run(int argc, char** argv) {
   evaluate_command->add_option("--classifier", evaluate.classifier,
                                "run folder of a classifier, which names the samples");
   evaluate_command->add_option("--num", evaluate.num, "how many samples")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least(1))
       ->capture_default_str();
   evaluate_command->add_flag("--json", evaluate.json, "figures as JSON");
   add_draw_options(*evaluate_command, evaluate.draw);

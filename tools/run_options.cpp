@@ -58,10 +58,11 @@ nn::Names names_of(Task) {
 RunOptions read_run_options(const std::string& path, const std::vector<std::string>& changes,
                             std::optional<int64_t> seed) {
   Json json = parse_json(io::read_file(path, kMaxConfigBytes), path);
+  check<FormatError>(json.is_object(), path, ": wants an object of options, got ",
+                     json.type_name());
   for (const std::string& change : changes) apply_change(json, change);
   if (seed) json["seed"] = *seed;
-  const bool has_seed =
-      json.is_object() && json.contains("seed") && json["seed"].is_number_integer();
+  const bool has_seed = json.contains("seed") && json["seed"].is_number_integer();
   // The model among the options is constructed while they are read, so its seed comes first.
   Generator weights =
       generator_of(has_seed ? json["seed"].get<int64_t>() : RunOptions{}.seed, Stream::weights);

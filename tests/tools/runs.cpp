@@ -7,6 +7,7 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <thread>
@@ -197,4 +198,11 @@ TEST_CASE("distances of hand-made points are what a ruler says") {
   CHECK(tools::nearest(p, train) == doctest::Approx((0 + std::sqrt(18) + 1 + 1) / 4));
   CHECK(tools::nearest(train, p) == doctest::Approx(0.5));
   CHECK_THROWS_AS(tools::points_of(full({1, 2}, std::nan("")), {0}, "test"), Error);
+}
+
+TEST_CASE("options that are no JSON object are refused, with or without a seed") {
+  std::ofstream("tool_array.json") << "[]";
+  for (const std::optional<int64_t> seed : {std::optional<int64_t>{}, std::optional<int64_t>{1}})
+    CHECK(error_of([&] { tools::read_run_options("tool_array.json", {}, seed); }) ==
+          "tool_array.json: wants an object of options, got array");
 }
