@@ -12,15 +12,12 @@
 #include <brume/diffusion/preconditioners.h>
 #include <brume/nn/serialize.h>
 
+#include "tests/noise.h"
+
 using namespace brume;
 using namespace brume::diffusion;
 
 namespace {
-
-Tensor noise(const Shape& shape, uint64_t seed = 1) {
-  Generator rng(seed);
-  return normal(shape, rng);
-}
 
 // Preconditioned, saved, loaded by name and called again: the same bits, of x's shape.
 void check_model(const nn::Ref<nn::Module>& model, const Tensor& x, const Condition& condition) {

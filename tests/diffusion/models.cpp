@@ -12,6 +12,8 @@
 #include <brume/diffusion/schedulers/edm.h>
 #include <brume/nn/serialize.h>
 
+#include "tests/noise.h"
+
 using namespace brume;
 using namespace brume::diffusion;
 
@@ -28,11 +30,6 @@ nn::SongUNetConfig small() {
   c.attn_resolutions = {4};
   c.dropout = 0;
   return c;
-}
-
-Tensor noise(const Shape& shape, uint64_t seed = 5) {
-  Generator rng(seed);
-  return normal(shape, rng);
 }
 
 }  // namespace

@@ -13,17 +13,12 @@
 #include <brume/diffusion/schedulers/edm.h>
 
 #include "tests/error_of.h"
+#include "tests/noise.h"
 
 using namespace brume;
 using namespace brume::diffusion;
 
 namespace {
-
-Tensor noise(const Shape& shape, uint64_t seed = 5) {
-  Generator rng(seed);
-  return normal(shape, rng);
-}
-double largest_difference(const Tensor& a, const Tensor& b) { return max(abs(a - b)).item(); }
 
 // A model that looks at each pixel alone, so that cutting changes nothing.
 AnyModel pixelwise() {
@@ -47,7 +42,7 @@ TEST_CASE("patches put together again are the image") {
   for (const auto& [size, overlap, boundary] :
        {std::array<int64_t, 3>{8, 0, 0}, {16, 4, 0}, {16, 4, 2}, {12, 0, 2}}) {
     const GridPatching2D grid({32, 48}, {size, size}, overlap, boundary);
-    CHECK(largest_difference(grid.fuse(grid.apply(x), 2), x) < 1e-6);
+    CHECK(distance(grid.fuse(grid.apply(x), 2), x) < 1e-6);
   }
 }
 
@@ -98,7 +93,7 @@ TEST_CASE("gradients of cutting go to the pixels that were read, those of fusing
   const GridPatching2D grid({8, 6}, {4, 4}, 1, 1);
   const Tensor x = set_requires_grad(noise({1, 2, 8, 6})), c = noise({1, 2, 8, 6}, 6);
   const Tensor back = grad({sum(grid.fuse(grid.apply(x), 1) * c)}, {x})[0];
-  CHECK(largest_difference(back, c) < 1e-6);
+  CHECK(distance(back, c) < 1e-6);
 }
 
 TEST_CASE("an additional input is resized to every patch of its image") {
@@ -115,12 +110,12 @@ TEST_CASE("a model of patches does what the model does to the whole image") {
   const Tensor x = noise({2, 1, 12, 10}), image = noise({2, 1, 12, 10}, 6), t = full({2}, 0.5);
   const auto model = patch_model({.condition_patch = true});
   model->set_grid_patching({5, 4}, 1, 0);
-  CHECK(largest_difference(model(x, t, image), pixelwise()(x, t, image)) < 1e-6);
+  CHECK(distance(model(x, t, image), pixelwise()(x, t, image)) < 1e-6);
   MultiDiffusionPredictor whole(model, {.condition = image});
   MultiDiffusionPredictor chunks(model, {.condition = image, .chunk_size = 3});
   for (MultiDiffusionPredictor* p : {&whole, &chunks}) {
     p->set_patching(1, 0);  // the patch shape is the model's
-    CHECK(largest_difference((*p)(x, t), pixelwise()(x, t, image)) < 1e-6);
+    CHECK(distance((*p)(x, t), pixelwise()(x, t, image)) < 1e-6);
   }
   CHECK(whole(x, t).to_vector<float>() == chunks(x, t).to_vector<float>());
 }
@@ -168,13 +163,13 @@ TEST_CASE("guidance of patches is guidance of the image where patches do not ove
       p, to_score, {MultiDiffusionDataConsistencyDPSGuidance(p, mask, o)});
   const DPSScorePredictor whole(bind(pixelwise()), to_score, {DataConsistencyDPSGuidance(mask, o)});
   const NoGrad guard;
-  CHECK(largest_difference(patches(x, t), whole(x, t)) < 1e-4);
+  CHECK(distance(patches(x, t), whole(x, t)) < 1e-4);
   const auto square_of = [](const Tensor& x0) { return square(x0); };
   const MultiDiffusionDPSScorePredictor by_operator(
       p, to_score, {MultiDiffusionModelConsistencyDPSGuidance(p, square_of, o)});
   const DPSScorePredictor whole_by_operator(bind(pixelwise()), to_score,
                                             {ModelConsistencyDPSGuidance(square_of, o)});
-  CHECK(largest_difference(by_operator(x, t), whole_by_operator(x, t)) < 1e-3);
+  CHECK(distance(by_operator(x, t), whole_by_operator(x, t)) < 1e-3);
 }
 
 TEST_CASE("losses of random patches are zero for a perfect model") {

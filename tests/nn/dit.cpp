@@ -14,16 +14,11 @@
 #include <brume/nn/serialize.h>
 
 #include "tests/error_of.h"
+#include "tests/noise.h"
 
 using namespace brume;
 
 namespace {
-
-Tensor noise(const Shape& shape, uint64_t seed = 1) {
-  Generator rng(seed);
-  return normal(shape, rng);
-}
-double distance(const Tensor& x, const Tensor& y) { return max(abs(x - y)).item(); }
 
 nn::DiTConfig small() {
   return {.input_size = 8,

@@ -16,17 +16,11 @@
 #include <brume/nn/layers/unet_block.h>
 
 #include "tests/error_of.h"
+#include "tests/noise.h"
 
 using namespace brume;
 
 namespace {
-
-Tensor noise(const Shape& shape, uint64_t seed = 1) {
-  Generator rng(seed);
-  return normal(shape, rng);
-}
-
-double distance(const Tensor& x, const Tensor& y) { return max(abs(x - y)).item(); }
 
 // Results and input gradients of two layers agree.
 void check_same(const nn::Conv2d& a, const nn::Conv2d& b, const Shape& shape) {

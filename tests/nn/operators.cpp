@@ -16,17 +16,12 @@
 #include <brume/nn/serialize.h>
 
 #include "tests/error_of.h"
+#include "tests/noise.h"
 #include "tests/thread_count.h"
 
 using namespace brume;
 
 namespace {
-
-Tensor noise(const Shape& shape, uint64_t seed = 1) {
-  Generator rng(seed);
-  return normal(shape, rng);
-}
-double distance(const Tensor& x, const Tensor& y) { return max(abs(x - y)).item(); }
 
 nn::MeshGraphNetConfig small_net() {
   return {.input_dim_nodes = 3,

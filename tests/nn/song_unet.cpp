@@ -13,6 +13,7 @@
 #include <brume/nn/models/song_unet_pos_embd.h>
 
 #include "tests/error_of.h"
+#include "tests/noise.h"
 
 using namespace brume;
 
@@ -62,13 +63,6 @@ nn::Ref<nn::SongUNet> make_random(const nn::SongUNetConfig& config) {
       nn::initialise(p.tensor, nn::Init::normal(0.2), rng);
   return net;
 }
-
-Tensor noise(const Shape& shape, uint64_t seed = 1) {
-  Generator rng(seed);
-  return normal(shape, rng);
-}
-
-double distance(const Tensor& x, const Tensor& y) { return max(abs(x - y)).item(); }
 
 std::vector<Tensor> parameter_gradients(const nn::SongUNet& net) {
   std::vector<Tensor> out;

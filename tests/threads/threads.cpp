@@ -14,16 +14,12 @@
 #include <brume/diffusion/preconditioners.h>
 #include <brume/nn/data/loader.h>
 
+#include "tests/noise.h"
 #include "tests/thread_count.h"
 
 using namespace brume;
 
 namespace {
-
-Tensor noise(const Shape& shape, uint64_t seed) {
-  Generator rng(seed);
-  return normal(shape, rng);
-}
 
 template <class F>
 void on_threads(int count, F f) {
