@@ -21,6 +21,9 @@ class NoiseSource {
 
   /// Standard normal numbers. @shape [B, ...], B = the number of seeds if there are any
   Tensor normal(const Shape& shape, TensorOptions options = {});
+  Tensor normal_like(const Tensor& x) {
+    return normal(x.shape(), {.dtype = x.dtype(), .device = x.device()});
+  }
   /// Standard gamma numbers. @shape as normal
   Tensor gamma(const Shape& shape, double concentration, TensorOptions options = {});
 

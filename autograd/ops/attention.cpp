@@ -13,7 +13,7 @@
 namespace brume {
 namespace {
 
-const char* const kAdvice = "use attention({.fused = false})";
+const char* const kUseUnfused = "use attention({.fused = false})";
 
 AttentionParams params_of(const Tensor& q, const AttentionOptions& o) {
   const double scale = o.scale != 0 ? o.scale : 1 / std::sqrt(static_cast<double>(q.size(3)));
@@ -116,7 +116,7 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const Attent
     }
     kernels(qs).attention.attention_backward(operands(qs, ks, vs, ms), params, y.get().view(),
                                              lse.view(), g.view(), grads);
-    return first_order("attention_backward", kAdvice, {gq, gk, gv, gm}, {g, qs, ks, vs, ms});
+    return first_order("attention_backward", kUseUnfused, {gq, gk, gv, gm}, {g, qs, ks, vs, ms});
   };
   return record("attention", y, {q, k, v, o.mask}, backward);
 }
@@ -136,7 +136,7 @@ Tensor self_attention(const Tensor& qkv, const AttentionOptions& o) {
     kernels(x).attention.attention_backward(
         operands(slab(x, 0), slab(x, 1), slab(x, 2), mask.get()), params, y.get().view(),
         lse.view(), g.view(), operands(slab(gx, 0), slab(gx, 1), slab(gx, 2), {}));
-    return first_order("attention_backward", kAdvice, {gx}, {g, x});
+    return first_order("attention_backward", kUseUnfused, {gx}, {g, x});
   };
   return record("self_attention", y, {qkv}, backward);
 }

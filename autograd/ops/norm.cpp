@@ -8,7 +8,7 @@
 namespace brume {
 namespace {
 
-const char* const kAdvice = "write the normalisation with mean, var and pointwise operations";
+const char* const kComposeNorm = "write the normalisation with mean, var and pointwise operations";
 
 DType statistics_dtype(DType x) { return x == DType::f64 ? DType::f64 : DType::f32; }
 
@@ -84,7 +84,7 @@ Tensor group_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, int
     for (size_t i = 0; i < 5; ++i) gt[i] = empty_if(wanted[i + 1], t[i]);
     kernels(xs).norm.group_norm_backward(xs.view(), views(t), mean.view(), rstd.view(), params,
                                          gy.view(), gx.view(), views(gt));
-    return first_order("group_norm_backward", kAdvice, {gx, gt[0], gt[1], gt[2], gt[3], gt[4]},
+    return first_order("group_norm_backward", kComposeNorm, {gx, gt[0], gt[1], gt[2], gt[3], gt[4]},
                        {g, xs, t[0], t[1], t[2], t[3], t[4]});
   };
   return record("group_norm", y, {x, weight, bias, o.add, o.scale, o.shift}, backward);
@@ -132,7 +132,7 @@ Tensor row_norm(const char* who, const char* who_backward, const Tensor& x, cons
     kernels(xs).norm.row_norm_backward(as_rows(xs), as_lines(ws), view_or_absent(mean), rstd.view(),
                                        params, as_rows(gy), as_rows(gx), as_lines(gw),
                                        as_lines(gb));
-    return first_order(who_backward, kAdvice, {gx, gw, gb}, {g, xs, ws});
+    return first_order(who_backward, kComposeNorm, {gx, gw, gb}, {g, xs, ws});
   };
   return record(who, y, {x, weight, bias}, backward);
 }

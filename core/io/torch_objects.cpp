@@ -13,25 +13,25 @@ namespace {
 
 using Index = Pickle::Index;
 
-struct TypeName {
+struct StorageName {
   const char *storage, *dtype;  // of module torch; null where there is none
   StoredType type;
   bool is_complex = false;
 };
-constexpr TypeName kTypes[] = {{"FloatStorage", "float32", StoredType::f32},
-                               {"DoubleStorage", "float64", StoredType::f64},
-                               {"HalfStorage", "float16", StoredType::f16},
-                               {"BFloat16Storage", "bfloat16", StoredType::bf16},
-                               {"LongStorage", "int64", StoredType::i64},
-                               {"IntStorage", "int32", StoredType::i32},
-                               {"ShortStorage", "int16", StoredType::i16},
-                               {"CharStorage", "int8", StoredType::i8},
-                               {"ByteStorage", "uint8", StoredType::u8},
-                               {"BoolStorage", "bool", StoredType::boolean},
-                               {nullptr, "uint16", StoredType::u16},
-                               {nullptr, "uint32", StoredType::u32},
-                               {"ComplexFloatStorage", "complex64", StoredType::f32, true},
-                               {"ComplexDoubleStorage", "complex128", StoredType::f64, true}};
+constexpr StorageName kTypes[] = {{"FloatStorage", "float32", StoredType::f32},
+                                  {"DoubleStorage", "float64", StoredType::f64},
+                                  {"HalfStorage", "float16", StoredType::f16},
+                                  {"BFloat16Storage", "bfloat16", StoredType::bf16},
+                                  {"LongStorage", "int64", StoredType::i64},
+                                  {"IntStorage", "int32", StoredType::i32},
+                                  {"ShortStorage", "int16", StoredType::i16},
+                                  {"CharStorage", "int8", StoredType::i8},
+                                  {"ByteStorage", "uint8", StoredType::u8},
+                                  {"BoolStorage", "bool", StoredType::boolean},
+                                  {nullptr, "uint16", StoredType::u16},
+                                  {nullptr, "uint32", StoredType::u32},
+                                  {"ComplexFloatStorage", "complex64", StoredType::f32, true},
+                                  {"ComplexDoubleStorage", "complex128", StoredType::f64, true}};
 
 // Everything else that may be named.
 constexpr std::string_view kTensorV1 = "torch._utils\n_rebuild_tensor",
@@ -258,7 +258,7 @@ TorchObjects resolve_torch(const Pickle& pickle, uint64_t max_bytes) {
 }
 
 const char* torch_storage_name(DType dtype) {
-  for (const TypeName& t : kTypes)
+  for (const StorageName& t : kTypes)
     if (!t.is_complex && t.storage && is_stored_as(dtype, t.type)) return t.storage;
   throw FormatError(cat("torch has no storage for ", dtype));
 }

@@ -86,19 +86,19 @@ class StateDict {
   std::map<std::tuple<const void*, DType, std::vector<int64_t>>, size_t> written_;
 };
 
-constexpr uint64_t kAlignment = 64;  // the reference's
+constexpr uint64_t kMemberAlignment = 64;  // the reference's
 
 }  // namespace
 
 void save_torch(const std::string& path, std::span<const NamedTensor> tensors) {
   const std::vector<ZipMember> members = StateDict(tensors).members();
   AtomicFile file(path);
-  write_zip(file, members, kAlignment);
+  write_zip(file, members, kMemberAlignment);
   file.commit();
 }
 
 std::string torch_bytes(std::span<const NamedTensor> tensors) {
-  return zip_bytes(StateDict(tensors).members(), kAlignment);
+  return zip_bytes(StateDict(tensors).members(), kMemberAlignment);
 }
 
 }  // namespace brume::io

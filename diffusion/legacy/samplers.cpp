@@ -93,10 +93,6 @@ std::vector<double> polynomial_levels(double sigma_min, double sigma_max, double
   return out;
 }
 
-Tensor normal_like(const Tensor& x, NoiseSource& noise) {
-  return noise.normal(x.shape(), {.dtype = x.dtype(), .device = x.device()});
-}
-
 // Ends a run that went wrong; false if the caller wants no more steps.
 bool goes_on(const char* who, const OnLegacyStep& on_step, int64_t step, int64_t steps,
              double sigma, const Tensor& x) {
@@ -127,7 +123,7 @@ Tensor stochastic_sampler(const AnyModel& net, const Tensor& latents,
     const double gamma = churns ? o.S_churn / static_cast<double>(o.num_steps) : 0;
     const double t_hat = network.rounded(t[i] + gamma * t[i]);
     const double added = std::sqrt(std::max(t_hat * t_hat - t[i] * t[i], 0.0)) * o.S_noise;
-    const Tensor x_hat = add_scaled(x, normal_like(x, noise), added);
+    const Tensor x_hat = add_scaled(x, noise.normal_like(x), added);
     const Tensor d = slope(x_hat, t_hat);
     const double h = t[i + 1] - t_hat;
     x = add_scaled(x_hat, d, h);
@@ -292,7 +288,7 @@ Tensor deterministic_sampler(const AnyModel& net, const Tensor& latents,
                : 0;
     const double t_hat = c.sigma_inv(network.rounded(sigma * (1 + gamma))), up = c.sigma(t_hat);
     const double added = std::sqrt(std::max(up * up - sigma * sigma, 0.0)) * c.s(t_hat) * o.S_noise;
-    const Tensor x_hat = add_scaled(x * (c.s(t_hat) / c.s(t[i])), normal_like(x, noise), added);
+    const Tensor x_hat = add_scaled(x * (c.s(t_hat) / c.s(t[i])), noise.normal_like(x), added);
     const double h = t[i + 1] - t_hat;
     const Tensor d = slope(x_hat, t_hat);
     if (o.solver == LegacySolver::euler || i + 2 == t.size()) {

@@ -48,10 +48,6 @@ Tensor predict(const char* who, const Denoiser& x0, const Tensor& x, const Tenso
   return prediction;
 }
 
-Tensor normal_like(const Tensor& x, NoiseSource& noise) {
-  return noise.normal(x.shape(), {.dtype = x.dtype(), .device = x.device()});
-}
-
 }  // namespace
 
 Tensor DDIMSolver::operator()(const Denoiser& x0, const Tensor& x, const Tensor& t,
@@ -73,7 +69,7 @@ Tensor DDIMSolver::operator()(const Denoiser& x0, const Tensor& x, const Tensor&
       combine(coefficient(x, old), x,
               coefficient(x, [&](size_t i) { return next.alpha[i] - now.alpha[i] * old(i); }),
               predict("DDIMSolver", x0, x, t));
-  return eta == 0 ? moved : gated_residual(moved, coefficient(x, fresh), normal_like(x, *noise));
+  return eta == 0 ? moved : gated_residual(moved, coefficient(x, fresh), noise->normal_like(x));
 }
 
 DPMSolverPlusPlus::DPMSolverPlusPlus(Options options) : options_(options) {
@@ -110,7 +106,7 @@ Tensor DPMSolverPlusPlus::operator()(const Denoiser& x0, const Tensor& x, const 
     const Tensor amount = coefficient(x, [&](size_t i) {
       return next.sigma[i] == 0 ? 0 : next.sigma[i] * std::sqrt(-std::expm1(-2 * eta * h(i)));
     });
-    moved = gated_residual(moved, amount, normal_like(x, *options_.noise));
+    moved = gated_residual(moved, amount, options_.noise->normal_like(x));
   }
   last_ = {prediction, now};
   expected_ = next.t;

@@ -10,11 +10,6 @@
 namespace brume::nn {
 namespace {
 
-void check_channels(int64_t channels, const char* who) {
-  check(channels >= 2 && channels < (1 << 24), who, ": num_channels must be at least 2, got ",
-        channels);
-}
-
 // Exponents in f32, as in the reference: with labels of 1000 the rounding of a frequency shows.
 Tensor frequencies(int64_t count, double max_positions, bool endpoint) {
   const auto base = static_cast<float>(1 / max_positions);
@@ -33,15 +28,20 @@ Tensor outer(const Tensor& x, const Tensor& freqs, const char* who) {
 
 }  // namespace
 
+void check_embedding_channels(int64_t channels, const char* who) {
+  check(channels >= 2 && channels < (1 << 24), who, ": num_channels must be at least 2, got ",
+        channels);
+}
+
 Names names_of(EmbeddingOrder) {
   static constexpr const char* kNames[] = {"cos_sin", "np_sin_cos"};
   return kNames;
 }
 
 PositionalEmbedding::PositionalEmbedding(const Config& c) : order_(c.embed_fn) {
-  check_channels(c.num_channels, "PositionalEmbedding");
+  check_embedding_channels(c.num_channels, "PositionalEmbedding");
   const int64_t width = c.freq_embed_dim.value_or(c.num_channels);
-  check_channels(width, "PositionalEmbedding");
+  check_embedding_channels(width, "PositionalEmbedding");
   check(!c.endpoint || width >= 4, "PositionalEmbedding: endpoint needs 4 channels, got ", width);
   freqs = buffer("freqs", frequencies(width / 2, c.max_positions, c.endpoint));
   if (!c.learnable) return;
@@ -59,7 +59,7 @@ Tensor PositionalEmbedding::operator()(const Tensor& x) const {
 }
 
 FourierEmbedding::FourierEmbedding(const Config& c) {
-  check_channels(c.num_channels, "FourierEmbedding");
+  check_embedding_channels(c.num_channels, "FourierEmbedding");
   freqs = buffer("freqs", {c.num_channels / 2}, Init::normal(c.scale));
 }
 

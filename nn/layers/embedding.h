@@ -8,6 +8,9 @@
 
 namespace brume::nn {
 
+/// @throws Error naming `who` unless there are channels for a sine and a cosine
+void check_embedding_channels(int64_t channels, const char* who);
+
 enum class EmbeddingOrder { cos_sin, np_sin_cos };
 Names names_of(EmbeddingOrder);
 

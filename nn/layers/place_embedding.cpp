@@ -4,21 +4,17 @@
 
 #include <brume/autograd/ops/pointwise.h>
 #include <brume/autograd/ops/shape.h>
+#include <brume/nn/layers/embedding.h>
 
 namespace brume::nn {
 namespace {
-
-void check_channels(int64_t channels, const char* who) {
-  check(channels >= 2 && channels < (1 << 24), who, ": num_channels must be at least 2, got ",
-        channels);
-}
 
 Tensor column(const Tensor& t) { return reshape(t, {-1, 1}); }
 
 }  // namespace
 
 SinusoidalTimestepEmbedding::SinusoidalTimestepEmbedding(const Config& c) {
-  check_channels(c.num_channels, "SinusoidalTimestepEmbedding");
+  check_embedding_channels(c.num_channels, "SinusoidalTimestepEmbedding");
   freqs_ = buffer("freqs", arange(std::numbers::pi, c.num_channels / 2, std::numbers::pi));
 }
 
@@ -28,7 +24,7 @@ Tensor SinusoidalTimestepEmbedding::operator()(const Tensor& t) const {
 }
 
 OneHotEmbedding::OneHotEmbedding(const Config& c) {
-  check_channels(c.num_channels, "OneHotEmbedding");
+  check_embedding_channels(c.num_channels, "OneHotEmbedding");
   indices_ = buffer("indices", reshape(arange(0, c.num_channels), {1, c.num_channels}));
 }
 

@@ -10,8 +10,8 @@ namespace brume::nn {
 namespace {
 
 const double kSqrtThird = std::sqrt(1.0 / 3);
-const InitConfig kInit = {InitMode::kaiming_uniform, kSqrtThird, kSqrtThird};
-constexpr InitConfig kInitZero = {InitMode::kaiming_uniform, 0, 0};
+const InitConfig kDhariwalInit = {InitMode::kaiming_uniform, kSqrtThird, kSqrtThird};
+constexpr InitConfig kDhariwalInitZero = {InitMode::kaiming_uniform, 0, 0};
 
 bool contains(const std::vector<int64_t>& list, int64_t value) {
   return std::find(list.begin(), list.end(), value) != list.end();
@@ -48,10 +48,10 @@ void DhariwalUNet::make_embedding() {
   };
   map_noise_ = child<PositionalEmbedding>("map_noise", {.num_channels = noise});
   if (k.augment_dim > 0)
-    map_augment_ =
-        child<Linear>("map_augment", {k.augment_dim, noise, false, kInitZero.init_mode, 0, 0});
-  map_layer0_ = map("map_layer0", noise, kInit);
-  map_layer1_ = map("map_layer1", width, kInit);
+    map_augment_ = child<Linear>("map_augment",
+                                 {k.augment_dim, noise, false, kDhariwalInitZero.init_mode, 0, 0});
+  map_layer0_ = map("map_layer0", noise, kDhariwalInit);
+  map_layer1_ = map("map_layer1", width, kDhariwalInit);
   if (k.label_dim > 0)
     map_label_ =
         child<Linear>("map_label", {.in_features = k.label_dim,
@@ -68,8 +68,8 @@ Ref<UNetBlock> DhariwalUNet::block(const std::string& name, int64_t out, bool at
   c.emb_channels = config_.model_channels * config_.channel_mult_emb;
   c.attention = attention;
   c.dropout = config_.dropout;
-  c.init = kInit;
-  c.init_zero = kInitZero;
+  c.init = kDhariwalInit;
+  c.init_zero = kDhariwalInitZero;
   channels_ = out;
   return child<UNetBlock>(name, std::move(c));
 }
@@ -83,9 +83,9 @@ void DhariwalUNet::make_encoder() {
       first_ = child<Conv2d>(at + "conv", {.in_channels = k.in_channels,
                                            .out_channels = out,
                                            .kernel = 3,
-                                           .init_mode = kInit.init_mode,
-                                           .init_weight = kInit.init_weight,
-                                           .init_bias = kInit.init_bias});
+                                           .init_mode = kDhariwalInit.init_mode,
+                                           .init_weight = kDhariwalInit.init_weight,
+                                           .init_bias = kDhariwalInit.init_bias});
       channels_ = out;
     } else {
       encoder_.push_back(block(at + "down", channels_, false, {.down = true}));
@@ -122,9 +122,9 @@ void DhariwalUNet::make_decoder() {
   out_conv_ = child<Conv2d>("out_conv", {.in_channels = channels_,
                                          .out_channels = k.out_channels,
                                          .kernel = 3,
-                                         .init_mode = kInitZero.init_mode,
-                                         .init_weight = kInitZero.init_weight,
-                                         .init_bias = kInitZero.init_bias});
+                                         .init_mode = kDhariwalInitZero.init_mode,
+                                         .init_weight = kDhariwalInitZero.init_weight,
+                                         .init_bias = kDhariwalInitZero.init_bias});
 }
 
 Tensor DhariwalUNet::operator()(const Tensor& x, const Tensor& noise_labels,

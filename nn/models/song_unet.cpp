@@ -12,8 +12,8 @@ namespace brume::nn {
 namespace {
 
 constexpr double kSqrtHalf = std::numbers::sqrt2 / 2;
-constexpr InitConfig kInit = {.init_mode = InitMode::xavier_uniform};
-constexpr InitConfig kInitZero = {.init_mode = InitMode::xavier_uniform, .init_weight = 1e-5};
+constexpr InitConfig kSongInit = {.init_mode = InitMode::xavier_uniform};
+constexpr InitConfig kSongInitZero = {.init_mode = InitMode::xavier_uniform, .init_weight = 1e-5};
 const InitConfig kInitAttention = {.init_mode = InitMode::xavier_uniform,
                                    .init_weight = std::sqrt(0.2)};
 
@@ -88,7 +88,8 @@ void SongUNet::make_embedding() {
   const int64_t noise = c.model_channels * c.channel_mult_noise;
   const auto map = [&](const char* name, int64_t in, int64_t out, bool bias = true) {
     return child<Linear>(
-        name, {.in_features = in, .out_features = out, .bias = bias, .init_mode = kInit.init_mode});
+        name,
+        {.in_features = in, .out_features = out, .bias = bias, .init_mode = kSongInit.init_mode});
   };
   if (c.embedding_type == EmbeddingType::positional)
     positional_ =
@@ -123,8 +124,8 @@ SongUNet::Step SongUNet::block_step(const std::string& name, int level, int64_t 
   c.resample_filter = config_.resample_filter;
   c.resample_proj = true;
   c.adaptive_scale = false;
-  c.init = kInit;
-  c.init_zero = kInitZero;
+  c.init = kSongInit;
+  c.init_zero = kSongInitZero;
   c.init_attn = kInitAttention;
   c.use_apex_gn = config_.use_apex_gn;
   c.act = config_.act;
@@ -133,7 +134,7 @@ SongUNet::Step SongUNet::block_step(const std::string& name, int level, int64_t 
 
 Ref<Conv2d> SongUNet::conv_layer(const std::string& name, Conv2dConfig c) {
   c.resample_filter = config_.resample_filter;
-  c.init_mode = kInit.init_mode;
+  c.init_mode = kSongInit.init_mode;
   return child<Conv2d>(name, std::move(c));
 }
 
@@ -217,7 +218,7 @@ void SongUNet::make_decoder(std::vector<int64_t> skips) {
     head.conv = conv_layer(at + "aux_conv", {.in_channels = channels,
                                              .out_channels = c.out_channels,
                                              .kernel = 3,
-                                             .init_weight = kInitZero.init_weight});
+                                             .init_weight = kSongInitZero.init_weight});
     decoder_.push_back(std::move(head));
   }
 }

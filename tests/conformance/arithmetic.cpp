@@ -55,9 +55,9 @@ Tensor binary(Arguments& a, F f, std::string_view left = "input",
   return evaluate(operands(a, left, right), f);
 }
 
-std::pair<Operand, Operand> floating(std::pair<Operand, Operand> pair) {
+std::pair<Operand, Operand> both_floating(std::pair<Operand, Operand> pair) {
   for (Operand* x : {&pair.first, &pair.second})
-    if (Tensor* t = std::get_if<Tensor>(x)) *t = conformance::floating(*t);
+    if (Tensor* t = std::get_if<Tensor>(x)) *t = floating(*t);
   return pair;
 }
 
@@ -133,7 +133,7 @@ Value divide(Arguments& a) {
   const std::string rounding = a.text("rounding_mode", "");
   if (any_complex(a)) return complex_divide(a);
   const auto pair = operands(a, "input", "other");
-  if (rounding.empty()) return evaluate(floating(pair), quotient);
+  if (rounding.empty()) return evaluate(both_floating(pair), quotient);
   if (rounding == "floor")
     return evaluate(pair, [](const auto& x, const auto& y) -> decltype(floor_divide(x, y)) {
       return floor_divide(x, y);
@@ -234,7 +234,7 @@ void add_operations(Functions& t) {
     return binary(a, [](const Tensor& x, const Tensor& y) { return minimum(x, y); });
   };
   t["torch.atan2"] = [](Arguments& a) -> Value {
-    return evaluate(floating(operands(a, "input", "other")),
+    return evaluate(both_floating(operands(a, "input", "other")),
                     [](const Tensor& y, const Tensor& x) { return atan2(y, x); });
   };
   t["torch.addcmul"] = [](Arguments& a) -> Value {

@@ -250,12 +250,6 @@ Value sample(Arguments& a) {
 // Losses.
 
 template <class Loss>
-struct HeldLoss {
-  SchedulerRef scheduler;  // which the loss only points to
-  Loss loss;
-};
-
-template <class Loss>
 Value call_loss(const Object& self, Arguments& a) {
   const Loss& loss = self.as<std::shared_ptr<HeldLoss<Loss>>>()->loss;
   const diffusion::Condition c = condition(a);

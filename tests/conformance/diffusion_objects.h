@@ -23,6 +23,12 @@ PatchingRef patching_of(const Object& object);
 std::function<Tensor(const Tensor&)> function_of(const Value* callable, const char* name);
 diffusion::Predictor function_of(const Value* callable, const char* first, const char* second);
 
+template <class Loss>
+struct HeldLoss {
+  SchedulerRef scheduler;  // which the loss only points to
+  Loss loss;
+};
+
 /// The arguments prediction_type, score_to_x0_fn and epsilon_to_x0_fn.
 diffusion::MSEDSMLossOptions prediction_options(Arguments& a);
 /// These and `reduction`.

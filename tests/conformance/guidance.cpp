@@ -202,12 +202,7 @@ Value patch_score_predictor(Arguments& a) {
 }
 
 template <class Loss>
-struct HeldLoss {
-  SchedulerRef scheduler;  // which the loss only points to
-  Loss loss;
-};
-template <class Loss>
-Value call_loss(const Object& self, Arguments& a) {
+Value call_patch_loss(const Object& self, Arguments& a) {
   const Loss& loss = self.as<std::shared_ptr<HeldLoss<Loss>>>()->loss;
   const diffusion::Condition c = condition(a);
   const Tensor x0 = a.tensor("x0"), t = a.optional_tensor("t");
@@ -219,8 +214,8 @@ Value call_loss(const Object& self, Arguments& a) {
   }
 }
 template <class Loss>
-Value make_loss(Arguments& a) {
-  static const Methods methods = {{"", call_loss<Loss>}};
+Value make_patch_loss(Arguments& a) {
+  static const Methods methods = {{"", call_patch_loss<Loss>}};
   const SchedulerRef s = scheduler(a, "noise_scheduler");
   const auto model = module_of(a.at("model")).as<MultiDiffusionModel2D>();
   return Object{
@@ -246,8 +241,9 @@ void add_guidance(Functions& t) {
   t["MultiDiffusionModelConsistencyDPSGuidance"] = patch_model_consistency;
   t["MultiDiffusionDataConsistencyDPSGuidance"] = patch_data_consistency;
   t["MultiDiffusionDPSScorePredictor"] = patch_score_predictor;
-  t["MultiDiffusionMSEDSMLoss"] = make_loss<diffusion::MultiDiffusionMSEDSMLoss>;
-  t["MultiDiffusionWeightedMSEDSMLoss"] = make_loss<diffusion::MultiDiffusionWeightedMSEDSMLoss>;
+  t["MultiDiffusionMSEDSMLoss"] = make_patch_loss<diffusion::MultiDiffusionMSEDSMLoss>;
+  t["MultiDiffusionWeightedMSEDSMLoss"] =
+      make_patch_loss<diffusion::MultiDiffusionWeightedMSEDSMLoss>;
 }
 
 }  // namespace brume::conformance

@@ -29,20 +29,20 @@ Value call_network(const Object& self, Arguments& a) {
 }
 
 template <class M>
-const M& of(const Object& self) {
+const M& legacy_part(const Object& self) {
   return dynamic_cast<const M&>(*module_of(self));
 }
 Value round_sigma(const Object& self, Arguments& a) {
-  return of<diffusion::NoiseLevels>(self).round_sigma(a.tensor("sigma"));
+  return legacy_part<diffusion::NoiseLevels>(self).round_sigma(a.tensor("sigma"));
 }
 Value vp_sigma(const Object& self, Arguments& a) {
-  return of<diffusion::VPPrecond>(self).sigma(a.tensor("t"));
+  return legacy_part<diffusion::VPPrecond>(self).sigma(a.tensor("t"));
 }
 Value vp_sigma_inv(const Object& self, Arguments& a) {
-  return of<diffusion::VPPrecond>(self).sigma_inv(a.tensor("sigma"));
+  return legacy_part<diffusion::VPPrecond>(self).sigma_inv(a.tensor("sigma"));
 }
 Value iddpm_alpha_bar(const Object& self, Arguments& a) {
-  return of<diffusion::iDDPMPrecond>(self).alpha_bar(a.tensor("j"));
+  return legacy_part<diffusion::iDDPMPrecond>(self).alpha_bar(a.tensor("j"));
 }
 
 // Losses: made from numbers, called with a network and images.
@@ -101,7 +101,7 @@ const P* optional_patching(Arguments& a) {
 }
 
 template <class Loss>
-Value call_loss(const Object& self, Arguments& a) {
+Value call_legacy_loss(const Object& self, Arguments& a) {
   const Loss& loss = self.as<Loss>();
   const diffusion::AnyModel net(module_of(a.at("net")));
   if constexpr (std::is_same_v<Loss, diffusion::ResidualLoss>) {
@@ -126,7 +126,7 @@ Value call_loss(const Object& self, Arguments& a) {
 template <auto make>
 Value make_loss(Arguments& a) {
   using Loss = decltype(make(a));
-  static const Methods methods = {{"", call_loss<Loss>}};
+  static const Methods methods = {{"", call_legacy_loss<Loss>}};
   return Object{make(a), a.target(), &methods};
 }
 
