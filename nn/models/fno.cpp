@@ -29,12 +29,12 @@ FNO::FNO(const Config& c)
     check(p >= 0 && p < (1 << 20), "FNO: padding must not be negative, got ", p);
   pad_mode_ = static_cast<PadMode>(c.padding_type);  // the same names in the same order
 
+  activation_ = child<NamedActivation>("activation_fn", {.name = c.activation_fn});
   decoder_net_ = child<FullyConnected>("decoder_net", {.in_features = c.latent_channels,
                                                        .layer_size = c.decoder_layer_size,
                                                        .out_features = c.out_channels,
                                                        .num_layers = c.decoder_layers,
                                                        .activation_fn = c.decoder_activation_fn});
-  activation_ = make<NamedActivation>({.name = c.activation_fn});
   const std::string lift = "spec_encoder.lift_network.";
   const int64_t half = c.latent_channels / 2,
                 in = c.in_channels + (coord_features_ ? dimension_ : 0);
