@@ -59,6 +59,11 @@ Tensor call_backbone(const nn::CorrDiffRegressionUNet& net, const Tensor& x, con
              {.global_index = image.find("global_index"),
               .lead_time_label = image.find("lead_time_label")});
 }
+Tensor call_backbone(const nn::DiffusionUNet3D& net, const Tensor& x, const Tensor& t,
+                     const Condition& c) {
+  c.check_names({"vector", "volume"}, "DiffusionUNet3D");
+  return net(x, t, c.find("vector"), c.find("volume"));
+}
 Tensor call_backbone(const nn::DiT& net, const Tensor& x, const Tensor& t, const Condition& c) {
   return net(x, t, c.tensor());
 }
@@ -69,6 +74,7 @@ void register_backbones() {
   register_backbone<nn::SongUNetPosLtEmbd>();
   register_backbone<nn::DhariwalUNet>();
   register_backbone<nn::CorrDiffRegressionUNet>();
+  register_backbone<nn::DiffusionUNet3D>();
   register_backbone<nn::DiT>();
 }
 

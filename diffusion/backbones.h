@@ -4,6 +4,7 @@
 
 #include <brume/diffusion/condition.h>
 #include <brume/nn/models/dhariwal_unet.h>
+#include <brume/nn/models/diffusion_unet_3d.h>
 #include <brume/nn/models/dit.h>
 #include <brume/nn/models/regression_unet.h>
 #include <brume/nn/models/song_unet_pos_embd.h>
@@ -22,6 +23,9 @@ Tensor call_backbone(const nn::SongUNetPosEmbd& net, const Tensor& x, const Tens
                      const Condition& condition);
 /// Also "lead_time_label" [B].
 Tensor call_backbone(const nn::SongUNetPosLtEmbd& net, const Tensor& x, const Tensor& t,
+                     const Condition& condition);
+/// The condition: nothing, or any of "vector" [B, D], "volume" [B, C, D, H, W].
+Tensor call_backbone(const nn::DiffusionUNet3D& net, const Tensor& x, const Tensor& t,
                      const Condition& condition);
 /// The condition: nothing, or one tensor.
 Tensor call_backbone(const nn::DiT& net, const Tensor& x, const Tensor& t,

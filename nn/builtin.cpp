@@ -2,6 +2,7 @@
 #include <brume/nn/layers/coordinate_layers.h>
 #include <brume/nn/layers/mlp.h>
 #include <brume/nn/models/afno.h>
+#include <brume/nn/models/diffusion_unet_3d.h>
 #include <brume/nn/models/dit.h>
 #include <brume/nn/models/fno.h>
 #include <brume/nn/models/fully_connected.h>
@@ -20,6 +21,10 @@ std::vector<RegisteredClass> builtin_classes() {
       class_entry<Linear>("Linear"),
       class_entry<Conv2d>("Conv2d"),
       class_entry<GroupNorm>("GroupNorm"),
+      class_entry<GroupNorm3D>("GroupNorm3D"),
+      class_entry<Conv3D>("Conv3D"),
+      class_entry<UNetAttention3D>("UNetAttention3D"),
+      class_entry<UNetBlock3D>("UNetBlock3D"),
       class_entry<UNetAttention>("UNetAttention"),
       class_entry<UNetBlock>("UNetBlock"),
       class_entry<PositionalEmbedding>("PositionalEmbedding"),
@@ -29,6 +34,7 @@ std::vector<RegisteredClass> builtin_classes() {
       class_entry<SongUNetPosEmbd>("SongUNetPosEmbd"),
       class_entry<SongUNetPosLtEmbd>("SongUNetPosLtEmbd"),
       class_entry<DhariwalUNet>("DhariwalUNet"),
+      class_entry<DiffusionUNet3D>("DiffusionUNet3D"),
       class_entry<CorrDiffRegressionUNet>("CorrDiffRegressionUNet"),
       class_entry<StormCastUNet>("StormCastUNet"),
       class_entry<TimmSelfAttention>("TimmSelfAttention"),
@@ -37,6 +43,7 @@ std::vector<RegisteredClass> builtin_classes() {
       class_entry<PerSampleDropout>("PerSampleDropout"),
       class_entry<DiTConditionEmbedder>("DiTConditionEmbedder"),
       class_entry<EDMConditionEmbedder>("EDMConditionEmbedder"),
+      class_entry<ZeroConditioningEmbedder>("ZeroConditioningEmbedder"),
       class_entry<PatchEmbed2DTokenizer>("PatchEmbed2DTokenizer"),
       class_entry<ProjLayer>("ProjLayer"),
       class_entry<ProjReshape2DDetokenizer>("ProjReshape2DDetokenizer"),
@@ -46,6 +53,7 @@ std::vector<RegisteredClass> builtin_classes() {
       class_entry<SinusoidalTimestepEmbedding>("SinusoidalTimestepEmbedding"),
       class_entry<OneHotEmbedding>("OneHotEmbedding"),
       class_entry<FourierPositionalEmbedding>("FourierPositionalEmbedding"),
+      class_entry<FourierLayer>("FourierLayer"),
       class_entry<SpectralConv1d>("SpectralConv1d"),
       class_entry<SpectralConv2d>("SpectralConv2d"),
       class_entry<SpectralConv3d>("SpectralConv3d"),

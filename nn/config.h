@@ -6,7 +6,7 @@
 //
 // from which JSON, printing, comparison and copying follow. Members are bool, int64_t, double,
 // std::string, enums with names, Ref<Module>, NameOrModule, other configs, and std::optional,
-// std::vector and OneOrMany of these; each has a default initialiser (at least {}), so that
+// std::vector, OneOrMany and NameOr of these; each has a default initialiser (at least {}), so that
 // designated initialisers may leave it out.
 
 #include <concepts>
@@ -60,6 +60,16 @@ struct NameOrModule {
   NameOrModule(Ref<Module> m) : module(std::move(m)) {}
   std::string name{};    // "" if supplied
   Ref<Module> module{};  // empty if named
+};
+
+/// A name, or a value of another kind: what a list of both is made of.
+template <class T>
+struct NameOr {
+  NameOr(std::string n = {}) : name(std::move(n)), is_name(true) {}
+  NameOr(T v) : value(std::move(v)) {}
+  std::string name{};
+  T value{};
+  bool is_name = false;
 };
 
 class Fields;
@@ -137,6 +147,14 @@ class Fields {
       value(one);
       x = OneOrMany<T>(std::move(one));
     }
+  }
+  template <class T>
+  void value(NameOr<T>& x) {
+    x.is_name = is_name(x.is_name);
+    if (x.is_name)
+      scalar(x.name);
+    else
+      value(x.value);
   }
   void value(NameOrModule& x) {
     if (is_name(!x.module)) {

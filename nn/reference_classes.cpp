@@ -22,6 +22,8 @@ const std::vector<ReferenceClass>& classes() {
        "physicsnemo.models.diffusion_unets.unet", "0.2.0"},
       {"DhariwalUNet", "DhariwalUNet", "physicsnemo.models.diffusion_unets.dhariwal_unet",
        kFirstVersion},
+      {"DiffusionUNet3D", "DiffusionUNet3D",
+       "physicsnemo.experimental.models.diffusion_unets.diffusion_unet_3d", kFirstVersion},
       {"DiT", "DiT", "physicsnemo.models.dit.dit", "0.2.0"},
       {"EDMPrecond", "EDMPrecond", "physicsnemo.diffusion.preconditioners.legacy", kFirstVersion},
       {"EDMPrecondSR", "EDMPrecondSR", "physicsnemo.diffusion.preconditioners.legacy",

@@ -44,7 +44,7 @@ struct UNetAttentionConfig {
 
 /// Self-attention between the pixels of an image, with its own norm and residual:
 /// proj(attention(qkv(norm(x)))) + x.
-/// @shape x [B, C, H, W] -> same
+/// @shape x [B, C, ...] -> same
 class UNetAttention : public Module {
  public:
   using Config = UNetAttentionConfig;
@@ -52,10 +52,34 @@ class UNetAttention : public Module {
   /// The result is multiplied by `scale`.
   Tensor operator()(const Tensor& x, double scale = 1) const;
 
+ protected:
+  UNetAttention(const Config& c, int axes);
+
  private:
   int64_t heads_;
   Ref<GroupNorm> norm_;
-  Ref<Conv2d> qkv_, proj_;
+  Ref<ResamplingConv> qkv_, proj_;
+};
+
+struct UNetAttention3DConfig : UNetAttentionConfig {
+  UNetAttention3DConfig(UNetAttentionConfig c = {}) : UNetAttentionConfig(std::move(c)) {}
+
+  template <class V>
+  void fields(V& v) {
+    v("out_channels", out_channels, required);
+    v("num_heads", num_heads, required);
+    v("eps", eps);
+    v("init_zero", init_zero);
+    v("init_attn", init_attn);
+    v("init", init);
+  }
+};
+
+/// The same between the voxels of a volume. @shape x [B, C, D, H, W] -> same
+class UNetAttention3D : public UNetAttention {
+ public:
+  using Config = UNetAttention3DConfig;
+  explicit UNetAttention3D(const Config& c) : UNetAttention(c, 3) {}
 };
 
 }  // namespace brume::nn

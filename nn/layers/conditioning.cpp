@@ -44,10 +44,10 @@ EDMConditionEmbedder::EDMConditionEmbedder(const Config& c) : config_(c) {
                                                         .endpoint = true,
                                                         .embed_fn = EmbeddingOrder::np_sin_cos});
   const auto map = [this](const char* name, int64_t in, int64_t out) {
-    return child<Linear>(
-        name, {.in_features = in, .out_features = out, .init_mode = InitMode::xavier_uniform});
+    return child<Linear>(name, LinearConfig::torch_default(in, out));
   };
-  if (c.condition_dim > 0) map_condition_ = map("map_condition", c.condition_dim, o.noise_channels);
+  if (c.condition_dim > 0 || o.legacy_condition_bias)
+    map_condition_ = map("map_condition", c.condition_dim, o.noise_channels);
   map_layer0_ = map("map_layer0", o.noise_channels, o.emb_channels);
   map_layer1_ = map("map_layer1", o.emb_channels, o.emb_channels);
 }
@@ -61,6 +61,11 @@ Tensor EDMConditionEmbedder::embed(const Tensor& t, const Tensor& condition) con
     n = n + map_condition_(labels * std::sqrt(static_cast<double>(config_.condition_dim)));
   }
   return map_layer1_(silu(map_layer0_(n)));
+}
+
+Tensor ZeroConditioningEmbedder::embed(const Tensor& t, const Tensor&) const {
+  const Tensor number = as_number(t);
+  return empty({number.size(0), 0}, {.dtype = number.dtype(), .device = number.device()});
 }
 
 }  // namespace brume::nn

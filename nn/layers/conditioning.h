@@ -68,15 +68,17 @@ class DiTConditionEmbedder : public ConditioningEmbedder {
 /// Keywords of EDMConditionEmbedder in a DiT.
 struct EDMEmbeddingOptions {
   int64_t emb_channels = 0, noise_channels = 0;
-  double condition_dropout = 0;  // training: probability that a sample's condition is zeroed
+  double condition_dropout = 0;        // training: probability that a sample's condition is zeroed
+  bool legacy_condition_bias = false;  // a map of the condition, of its bias alone, also for 0
   double max_positions = 10000;
   template <class V>
   void fields(V& v) {
     v("emb_channels", emb_channels, required);
     v("noise_channels", noise_channels, required);
     v("condition_dropout", condition_dropout);
+    v("legacy_condition_bias", legacy_condition_bias);
     v("max_positions", max_positions);
-    v.ignored({"legacy_condition_bias", "amp_mode"});
+    v.ignored({"amp_mode"});
   }
 };
 
@@ -106,6 +108,21 @@ class EDMConditionEmbedder : public ConditioningEmbedder {
   Config config_;
   Ref<PositionalEmbedding> map_noise_;
   Ref<Linear> map_condition_, map_layer0_, map_layer1_;
+};
+
+struct ZeroConditioningEmbedderConfig {
+  template <class V>
+  void fields(V&) {}
+};
+
+/// No embedding at all: norms follow their biases alone. @shape t [B] -> [B, 0]
+class ZeroConditioningEmbedder : public ConditioningEmbedder {
+ public:
+  using Config = ZeroConditioningEmbedderConfig;
+  explicit ZeroConditioningEmbedder(const Config&) {}
+  Tensor operator()(const Tensor& t) const { return embed(t, {}); }
+  Tensor embed(const Tensor& t, const Tensor& condition) const override;
+  int64_t output_dim() const override { return 0; }
 };
 
 }  // namespace brume::nn

@@ -11,22 +11,32 @@
 namespace brume::nn {
 namespace {
 
-// The outer product of the filter with itself, divided by its sum: [1, 1, K, K].
-Tensor outer_filter(const std::vector<double>& taps) {
+const char* conv_name(int axes) { return axes == 2 ? "Conv2d" : "Conv3D"; }
+
+// The outer product of the filter with itself, divided by its sum: [1, 1, K, K...].
+Tensor outer_filter(const std::vector<double>& taps, int axes) {
   const auto k = static_cast<int64_t>(taps.size());
   double sum = 0;
   for (const double tap : taps) sum += tap;
-  check(k > 0 && k <= 64 && sum != 0 && std::isfinite(sum),
-        "Conv2d: resample_filter needs 1 to 64 taps and a sum other than 0");
-  std::vector<float> filter;
-  for (const double a : taps)
-    for (const double b : taps) filter.push_back(static_cast<float>(a * b / (sum * sum)));
-  return from_vector(filter, {1, 1, k, k});
+  check(k > 0 && k <= 64 && sum != 0 && std::isfinite(sum), conv_name(axes),
+        ": resample_filter needs 1 to 64 taps and a sum other than 0");
+  std::vector<double> filter = {1};
+  Shape shape{1, 1};
+  for (int a = 0; a < axes; ++a) {
+    std::vector<double> longer;
+    for (const double f : filter)
+      for (const double tap : taps) longer.push_back(f * tap / sum);
+    filter = std::move(longer);
+    shape.push_back(k);
+  }
+  return from_vector(std::vector<float>(filter.begin(), filter.end()), shape);
 }
 
 // The same filter for each of `channels`.
 Tensor per_channel(const Tensor& filter, int64_t channels) {
-  return expand(filter, {channels, 1, filter.size(2), filter.size(3)});
+  Shape shape = filter.shape();
+  shape[0] = channels;
+  return expand(filter, shape);
 }
 
 // One row of terms for each sample.
@@ -35,38 +45,45 @@ Tensor per_sample(const Tensor& terms, int64_t batch) {
 }
 
 // What convolve() does in its own pass, where something else comes last.
-Tensor join(Tensor y, const Conv2d::Terms& terms) {
-  if (terms.per_sample.defined()) y = y + unsqueeze(unsqueeze(terms.per_sample, 2), 3);
+Tensor join(Tensor y, const ResamplingConv::Terms& terms) {
+  if (terms.per_sample.defined()) {
+    Shape shape = Shape::filled(y.rank(), 1);
+    shape[0] = terms.per_sample.size(0);
+    shape[1] = terms.per_sample.size(1);
+    y = y + reshape(terms.per_sample, shape);
+  }
   if (terms.residual.defined()) return skip_add_scale(std::move(y), terms.residual, terms.scale);
   return terms.scale == 1 ? y : std::move(y) * terms.scale;
 }
 
 }  // namespace
 
-Conv2d::Conv2d(Config c) : config_(std::move(c)) {
-  const Config& k = config_;
+ResamplingConv::ResamplingConv(Conv2dConfig c, int axes) : config_(std::move(c)), axes_(axes) {
+  const Conv2dConfig& k = config_;
   check(k.in_channels > 0 && k.out_channels > 0 && k.kernel >= 0 && k.kernel < (1 << 20),
-        "Conv2d: channels must be positive and kernel at least 0, got in_channels ", k.in_channels,
-        ", out_channels ", k.out_channels, ", kernel ", k.kernel);
-  check(!(k.up && k.down), "Conv2d: up and down exclude each other");
+        conv_name(axes), ": channels must be positive and kernel at least 0, got in_channels ",
+        k.in_channels, ", out_channels ", k.out_channels, ", kernel ", k.kernel);
+  check(!(k.up && k.down), conv_name(axes), ": up and down exclude each other");
   const auto init = [&](double gain) {
-    const int64_t taps = k.kernel * k.kernel;
+    const int64_t taps = k.kernel * k.kernel * (axes == 3 ? k.kernel : 1);
     return Init::fan(k.init_mode, k.in_channels * taps, k.out_channels * taps, gain);
   };
   if (k.kernel > 0) {
-    weight =
-        param("weight", {k.out_channels, k.in_channels, k.kernel, k.kernel}, init(k.init_weight));
+    Shape shape{k.out_channels, k.in_channels};
+    for (int a = 0; a < axes; ++a) shape.push_back(k.kernel);
+    weight = param("weight", shape, init(k.init_weight));
     if (k.bias) bias = param("bias", {k.out_channels}, init(k.init_bias));
   }
   if (k.up || k.down) {
-    resample_filter = buffer("resample_filter", outer_filter(k.resample_filter));
-    is_box_ = k.resample_filter.size() == 2 && k.resample_filter[0] == k.resample_filter[1];
+    resample_filter = buffer("resample_filter", outer_filter(k.resample_filter, axes));
+    is_box_ =
+        axes == 2 && k.resample_filter.size() == 2 && k.resample_filter[0] == k.resample_filter[1];
   }
 }
 
-Tensor Conv2d::operator()(const Tensor& x, const Terms& terms) const {
-  check(x.rank() == 4 && x.size(1) == config_.in_channels, "Conv2d: wants [B, ",
-        config_.in_channels, ", H, W], got ", x.shape());
+Tensor ResamplingConv::operator()(const Tensor& x, const Terms& terms) const {
+  check(x.rank() == 2 + axes_ && x.size(1) == config_.in_channels, conv_name(axes_), ": wants [B, ",
+        config_.in_channels, axes_ == 2 ? ", H, W], got " : ", D, H, W], got ", x.shape());
   const int64_t w_pad = config_.kernel / 2;
   const int64_t f_pad = (static_cast<int64_t>(config_.resample_filter.size()) - 1) / 2;
   const bool fused = config_.fused_resample && config_.kernel > 0;
@@ -86,7 +103,7 @@ Tensor Conv2d::operator()(const Tensor& x, const Terms& terms) const {
   return convolve(x, w_pad, terms);
 }
 
-Tensor Conv2d::convolve(const Tensor& x, int64_t padding, const Terms& terms) const {
+Tensor ResamplingConv::convolve(const Tensor& x, int64_t padding, const Terms& terms) const {
   if (config_.kernel == 0) return join(x, terms);
   return conv(x, as_dtype(weight, x), as_dtype(bias, x),
               {.padding = padding,
@@ -95,14 +112,14 @@ Tensor Conv2d::convolve(const Tensor& x, int64_t padding, const Terms& terms) co
                .scale = terms.scale});
 }
 
-Tensor Conv2d::filter_down(const Tensor& x, int64_t padding) const {
+Tensor ResamplingConv::filter_down(const Tensor& x, int64_t padding) const {
   if (is_box_) return average_2x2(x);
   const int64_t channels = x.size(1);
   return conv(x, per_channel(as_dtype(resample_filter, x), channels), {},
               {.stride = 2, .padding = padding, .groups = channels});
 }
 
-Tensor Conv2d::filter_up(const Tensor& x, int64_t padding) const {
+Tensor ResamplingConv::filter_up(const Tensor& x, int64_t padding) const {
   if (is_box_) return repeat_2x2(x);
   const int64_t channels = x.size(1);
   return conv_transpose(x, per_channel(4 * as_dtype(resample_filter, x), channels), {},

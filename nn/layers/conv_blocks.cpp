@@ -21,6 +21,15 @@ void check_layer(const Tensor& x, const ConvLayerConfig& c, const char* who) {
         c.in_channels, ", ", c.dimension, " axes], got ", x.shape());
 }
 
+// xavier_uniform and no bias, after PyTorch's own values were drawn.
+template <class Conv>
+void start_as_xavier(const Conv& conv) {
+  const int64_t fans = (conv.weight.size(0) + conv.weight.size(1)) *
+                       (conv.weight.numel() / conv.weight.size(0)) / conv.weight.size(1);
+  detail::redraw(conv.weight, Init::uniform(std::sqrt(6 / static_cast<double>(fans))));
+  detail::redraw(conv.bias, Init::constant(0));
+}
+
 }  // namespace
 
 ConvLayer::ConvLayer(const Config& c) : config_(c) {
@@ -30,6 +39,7 @@ ConvLayer::ConvLayer(const Config& c) : config_(c) {
                                  .out_channels = c.out_channels,
                                  .kernel = c.kernel_size,
                                  .stride = c.stride});
+  start_as_xavier(*conv_);
   activation_ = child<NamedActivation>("activation_fn", {.name = c.activation_fn});
 }
 
@@ -50,6 +60,7 @@ TransposeConvLayer::TransposeConvLayer(const Config& c) : config_(c) {
                                                       .out_channels = c.out_channels,
                                                       .kernel = c.kernel_size,
                                                       .stride = c.stride});
+  start_as_xavier(*trans_conv_);
   activation_ = child<NamedActivation>("activation_fn", {.name = c.activation_fn});
 }
 
@@ -82,12 +93,12 @@ Tensor ConvGRULayer::operator()(const Tensor& x, const Tensor& hidden) const {
 }
 
 template <int kD>
-ConvFCLayer<kD>::ConvFCLayer(const Config& c) {
+ConvFCLayer<kD>::ConvFCLayer(const Config& c) : slope_(c.activation_par.value()) {
+  check<Error>(!c.weight_norm, "Conv", kD, "dFCLayer: weight_norm is for layers without a grid");
+  if (c.activation_par.shared.defined()) param("activation_par", slope_);
   conv_ = child<ConvNd>(
       "conv", {.dimension = kD, .in_channels = c.in_features, .out_channels = c.out_features});
-  const auto fans = static_cast<double>(c.in_features + c.out_features);
-  detail::redraw(conv_->weight, Init::uniform(std::sqrt(6 / fans)));
-  detail::redraw(conv_->bias, Init::constant(0));
+  start_as_xavier(*conv_);
   if (kD == 2) set_requires_grad(conv_->bias, false);
   activation_ = child<NamedActivation>("activation_fn", {.name = c.activation_fn});
 }

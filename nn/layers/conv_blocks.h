@@ -5,6 +5,7 @@
 
 #include <brume/nn/layers/activation.h>
 #include <brume/nn/layers/conv_nd.h>
+#include <brume/nn/layers/fc_layer.h>
 #include <brume/nn/module.h>
 
 namespace brume::nn {
@@ -84,28 +85,33 @@ class ConvGRULayer : public Module {
 /// The arguments of a layer that maps each place by itself.
 template <int kD>
 struct ConvFCLayerConfig {
-  int64_t in_features = 0, out_features = 0;
+  int64_t in_features = 0, out_features = 0;  // in JSON in_channels and out_channels for 2 and 3
   std::string activation_fn = "identity";
+  ActivationSlope activation_par{};
+  bool weight_norm = false;  // refused, as the reference does
 
   template <class V>
   void fields(V& v) {
-    v("in_features", in_features, required);
-    v("out_features", out_features, required);
+    v(kD == 1 ? "in_features" : "in_channels", in_features, required);
+    v(kD == 1 ? "out_features" : "out_channels", out_features, required);
     v("activation_fn", activation_fn);
-    v.ignored({"activation_par", "weight_norm"});
+    v("activation_par", activation_par.fixed);
+    if (kD == 1) v("weight_norm", weight_norm);
   }
 };
 
-/// FullyConnected's layer for each place of a grid. Keys: conv.*
+/// FullyConnected's layer for each place of a grid. Keys: conv.*, activation_par
+/// @throws Error on weight_norm
 /// @shape  x [B, in_features, ...] -> [B, out_features, ...]
 template <int kD>
 class ConvFCLayer : public Module {
  public:
   using Config = ConvFCLayerConfig<kD>;
   explicit ConvFCLayer(const Config& c);
-  Tensor operator()(const Tensor& x) const { return activation_(conv_(x)); }
+  Tensor operator()(const Tensor& x) const { return activation_(with_slope(slope_, conv_(x))); }
 
  private:
+  Tensor slope_;
   Ref<ConvNd> conv_;
   Ref<NamedActivation> activation_;
 };

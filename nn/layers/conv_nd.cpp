@@ -22,7 +22,8 @@ void check_sizes(int64_t dimension, int64_t in, int64_t out) {
 
 }  // namespace
 
-ConvNd::ConvNd(const Config& c) : stride_(c.stride), padding_(c.padding) {
+ConvNd::ConvNd(const Config& c)
+    : stride_(c.stride), padding_(c.padding), padding_mode_(c.padding_mode) {
   check_sizes(c.dimension, c.in_channels, c.out_channels);
   const Shape shape =
       weight_shape(c.out_channels, c.in_channels,
@@ -33,6 +34,11 @@ ConvNd::ConvNd(const Config& c) : stride_(c.stride), padding_(c.padding) {
 }
 
 Tensor ConvNd::operator()(const Tensor& x) const {
+  if (padding_mode_ != PadMode::constant && padding_ > 0) {
+    const std::vector<int64_t> amounts(static_cast<size_t>(2 * (weight.rank() - 2)), padding_);
+    return conv(pad_with(x, amounts, padding_mode_), as_dtype(weight, x), as_dtype(bias, x),
+                {.stride = stride_});
+  }
   return conv(x, as_dtype(weight, x), as_dtype(bias, x), {.stride = stride_, .padding = padding_});
 }
 

@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include <brume/autograd/ops/resample.h>
 #include <brume/nn/module.h>
 
 namespace brume::nn {
@@ -12,6 +13,7 @@ struct ConvNdConfig {
   OneOrMany<int64_t> kernel = 1;
   int64_t stride = 1, padding = 0;
   bool bias = true;
+  PadMode padding_mode = PadMode::constant;  // what stands outside: zeros
 };
 
 /// The plain convolution with PyTorch's initial values.
@@ -26,6 +28,7 @@ class ConvNd : public Module {
 
  private:
   int64_t stride_, padding_;
+  PadMode padding_mode_;
 };
 
 struct ConvTransposeNdConfig {

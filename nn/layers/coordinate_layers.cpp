@@ -27,24 +27,38 @@ Tensor SirenLayer::operator()(const Tensor& x) const {
   return is_last_ ? y : sin(omega_0_ * y);
 }
 
-DGMLayer::DGMLayer(const Config& c) {
+DGMLayer::DGMLayer(const Config& c) : slope_(c.activation_par.value()) {
   check(c.out_features > 0, "DGMLayer: out_features must be positive, got ", c.out_features);
-  const auto xavier = [](const Linear& layer) {
-    const auto fans = static_cast<double>(layer.weight.size(0) + layer.weight.size(1));
-    detail::redraw(layer.weight, Init::uniform(std::sqrt(6 / fans)));
+  // The reference draws both matrices by the laws of their layers, and then anew.
+  const auto xavier = [](const Tensor& weight) {
+    const auto fans = static_cast<double>(weight.size(0) + weight.size(1));
+    detail::redraw(weight, Init::uniform(std::sqrt(6 / fans)));
   };
+  if (c.activation_par.shared.defined()) param("activation_par", slope_);
   bias_ = param("bias", {c.out_features}, Init::constant(0));
   activation_ = child<NamedActivation>("activation_fn", {.name = c.activation_fn});
-  linear_1_ = child<Linear>("linear_1",
-                            LinearConfig::torch_default(c.in_features_1, c.out_features, false));
-  linear_2_ = child<Linear>("linear_2",
-                            LinearConfig::torch_default(c.in_features_2, c.out_features, false));
-  xavier(*linear_1_);
-  xavier(*linear_2_);
+  if (c.weight_norm) {
+    const auto layer = [&](const char* name, int64_t in) {
+      return child<FactoredLinear>(name, {in, c.out_features, WeightForm::norm, false});
+    };
+    norm_1_ = layer("linear_1", c.in_features_1);
+    norm_2_ = layer("linear_2", c.in_features_2);
+    xavier(norm_1_->direction());
+    xavier(norm_2_->direction());
+    return;
+  }
+  const auto layer = [&](const char* name, int64_t in) {
+    return child<Linear>(name, LinearConfig::torch_default(in, c.out_features, false));
+  };
+  linear_1_ = layer("linear_1", c.in_features_1);
+  linear_2_ = layer("linear_2", c.in_features_2);
+  xavier(linear_1_->weight);
+  xavier(linear_2_->weight);
 }
 
 Tensor DGMLayer::operator()(const Tensor& x, const Tensor& y) const {
-  return activation_(linear_1_(x) + linear_2_(y) + as_dtype(bias_, x));
+  const Tensor sum = norm_1_ ? norm_1_(x) + norm_2_(y) : linear_1_(x) + linear_2_(y);
+  return activation_(with_slope(slope_, sum + as_dtype(bias_, x)));
 }
 
 KolmogorovArnoldNetwork::KolmogorovArnoldNetwork(const Config& c) {

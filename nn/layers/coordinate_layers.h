@@ -4,6 +4,7 @@
 #include <string>
 
 #include <brume/nn/layers/activation.h>
+#include <brume/nn/layers/fc_layer.h>
 #include <brume/nn/layers/linear.h>
 #include <brume/nn/module.h>
 
@@ -42,17 +43,22 @@ class SirenLayer : public Module {
 struct DGMLayerConfig {
   int64_t in_features_1 = 0, in_features_2 = 0, out_features = 0;
   std::string activation_fn = "identity";
+  bool weight_norm = false;  // matrices as in WeightForm::norm
+  ActivationSlope activation_par{};
   template <class V>
   void fields(V& v) {
     v("in_features_1", in_features_1, required);
     v("in_features_2", in_features_2, required);
     v("out_features", out_features, required);
     v("activation_fn", activation_fn);
-    v.ignored({"weight_norm", "activation_par"});
+    v("weight_norm", weight_norm);
+    v("activation_par", activation_par.fixed);
   }
 };
 
-/// act(linear_1(x) + linear_2(y) + bias). @source Sirignano and Spiliopoulos 2018, arXiv:1708.07469
+/// act(slope * (linear_1(x) + linear_2(y) + bias)). Keys: activation_par, linear_1.*, linear_2.*,
+/// bias
+/// @source Sirignano and Spiliopoulos 2018, arXiv:1708.07469
 class DGMLayer : public Module {
  public:
   using Config = DGMLayerConfig;
@@ -60,9 +66,10 @@ class DGMLayer : public Module {
   Tensor operator()(const Tensor& x, const Tensor& y) const;
 
  private:
-  Tensor bias_;
+  Tensor bias_, slope_;
   Ref<NamedActivation> activation_;
   Ref<Linear> linear_1_, linear_2_;
+  Ref<FactoredLinear> norm_1_, norm_2_;  // with weight_norm instead of the two above
 };
 
 struct KolmogorovArnoldNetworkConfig {

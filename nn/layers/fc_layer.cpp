@@ -20,22 +20,23 @@ FactoredLinear::FactoredLinear(const Config& c) : form_(c.form) {
       // The reference draws PyTorch's values first and drops them.
       const Init dropped = Init::fan(InitMode::fan_in_uniform, c.in_features, c.out_features);
       detail::initial_tensor(matrix, dropped);
-      detail::initial_tensor(row, dropped);
+      if (c.bias) detail::initial_tensor(row, dropped);
       direction_ = param("weight", matrix, xavier);
-      bias_ = param("bias", row, zero);
+      if (c.bias) bias_ = param("bias", row, zero);
       break;
     }
     case WeightForm::norm:
       direction_ = param("weight", matrix, xavier);
       length_ = param("weight_g", {c.out_features, 1}, Init::constant(1));
-      bias_ = param("bias", row, zero);
+      if (c.bias) bias_ = param("bias", row, zero);
       break;
     case WeightForm::factored:
-      bias_ = param("bias", row, zero);
-      length_ = param("g", {c.out_features, 1}, Init::normal(0.1));
+      if (c.bias) bias_ = param("bias", row, zero);
+      length_ = param("g", {c.out_features, 1}, zero);
       direction_ = param("v", matrix, xavier);
       if (detail::draws_values()) {
         const NoGrad no_grad;
+        detail::redraw(length_, Init::normal(0.1));  // after the matrix
         copy_(length_, exp(length_ + 1));
         copy_(direction_, direction_ / length_);
       }
@@ -67,9 +68,11 @@ FCLayer::FCLayer(const Config& c) {
 }
 
 Tensor FCLayer::operator()(const Tensor& x) const {
-  Tensor y = linear_(x);
-  if (slope_.defined()) y = as_dtype(slope_, y) * y;
-  return activation_(std::move(y));
+  return activation_(with_slope(slope_, linear_(x)));
+}
+
+Tensor with_slope(const Tensor& slope, Tensor y) {
+  return slope.defined() ? as_dtype(slope, y) * y : y;
 }
 
 }  // namespace brume::nn

@@ -1,6 +1,7 @@
 #pragma once
 // The layer of FullyConnected: a linear map, whose weight may be factored, and an activation.
 
+#include <optional>
 #include <string>
 
 #include <brume/nn/layers/activation.h>
@@ -18,6 +19,7 @@ enum class WeightForm {
 struct FactoredLinearConfig {
   int64_t in_features = 0, out_features = 0;
   WeightForm form = WeightForm::plain;
+  bool bias = true;
 };
 
 /// x W^T + b with W [out, in] made of its factors at each call. Keys: weight, bias; weight,
@@ -28,11 +30,23 @@ class FactoredLinear : public Module {
   using Config = FactoredLinearConfig;
   explicit FactoredLinear(const Config& c);
   Tensor operator()(const Tensor& x) const;
+  const Tensor& direction() const { return direction_; }
 
  private:
   Tensor matrix() const;
   WeightForm form_;
-  Tensor direction_, length_, bias_;  // [out, in]; [out, 1] or undefined; [out]
+  Tensor direction_, length_, bias_;  // [out, in]; [out, 1] or undefined; [out] or undefined
+};
+
+/// y times the slope of an adaptive activation; itself if there is none.
+Tensor with_slope(const Tensor& slope, Tensor y);
+
+/// The slope of a layer's activation: one that is trained, of several layers together, or a number.
+struct ActivationSlope {
+  Tensor shared{};                // of one element; registered as activation_par
+  std::optional<double> fixed{};  // in JSON
+  /// Undefined: 1.
+  Tensor value() const { return fixed && !shared.defined() ? scalar(*fixed) : shared; }
 };
 
 struct FCLayerConfig {

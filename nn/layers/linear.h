@@ -27,7 +27,7 @@ struct LinearConfig {
   }
 };
 
-/// x W^T + b over the last axis, in x's dtype.
+/// x W^T + b over the last axis, in x's dtype; b alone where there are no in_features.
 /// @shape x [..., in_features] -> [..., out_features]
 class Linear : public Module {
  public:

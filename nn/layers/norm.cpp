@@ -17,13 +17,24 @@ Tensor per_sample(const Tensor& terms, const Tensor& x) {
   return terms.defined() ? expand(terms, {x.size(0), -1}) : terms;
 }
 
+// Of min(wanted, channels / at_least) groups, rounded up or down.
+int64_t group_count(int64_t channels, int64_t wanted, int64_t at_least, bool round_up) {
+  check(channels > 0 && wanted > 0 && at_least > 0,
+        "GroupNorm: num_channels, num_groups and min_channels_per_group must be positive, got ",
+        channels, ", ", wanted, ", ", at_least);
+  const int64_t most = round_up ? (channels - 1) / at_least + 1 : channels / at_least;
+  check(most > 0, "GroupNorm: num_channels must be at least min_channels_per_group, ", at_least,
+        ", got ", channels);
+  return std::min(wanted, most);
+}
+
 }  // namespace
 
-GroupNorm::GroupNorm(const Config& c) : eps_(c.eps), always_biased_(c.use_apex_gn) {
-  check(c.num_channels > 0 && c.num_groups > 0 && c.min_channels_per_group > 0,
-        "GroupNorm: num_channels, num_groups and min_channels_per_group must be positive, got ",
-        c.num_channels, ", ", c.num_groups, ", ", c.min_channels_per_group);
-  groups_ = std::min(c.num_groups, (c.num_channels - 1) / c.min_channels_per_group + 1);
+GroupNorm::GroupNorm(const Config& c)
+    : GroupNorm(c, group_count(c.num_channels, c.num_groups, c.min_channels_per_group, true)) {}
+
+GroupNorm::GroupNorm(const Config& c, int64_t groups)
+    : groups_(groups), eps_(c.eps), always_biased_(c.use_apex_gn) {
   check(c.num_channels % groups_ == 0, "GroupNorm: num_channels ", c.num_channels,
         " is not a multiple of its ", groups_, " groups");
   if (c.act) act_ = activation_of(*c.act);
@@ -42,5 +53,9 @@ Tensor GroupNorm::operator()(const Tensor& x, const Behind& behind) const {
                          .shift = per_sample(behind.shift, x)});
   return act && !fused ? act(std::move(y)) : y;
 }
+
+GroupNorm3D::GroupNorm3D(const Config& c)
+    : GroupNorm({.num_channels = c.num_channels, .eps = c.eps, .act = c.act},
+                group_count(c.num_channels, c.num_groups, c.min_channels_per_group, false)) {}
 
 }  // namespace brume::nn

@@ -50,11 +50,38 @@ class GroupNorm : public Module {
 
   Tensor weight, bias;  // [C]
 
+ protected:
+  GroupNorm(const Config& c, int64_t groups);
+
  private:
   int64_t groups_;
   double eps_;
   bool always_biased_;
   Activation act_ = nullptr;
+};
+
+struct GroupNorm3DConfig {
+  int64_t num_channels = 0;
+  int64_t num_groups = 32;
+  int64_t min_channels_per_group = 4;
+  double eps = 1e-5;
+  std::optional<std::string> act{};  // of the block around it
+
+  template <class V>
+  void fields(V& v) {
+    v("num_channels", num_channels, required);
+    v("num_groups", num_groups);
+    v("min_channels_per_group", min_channels_per_group);
+    v("eps", eps);
+  }
+};
+
+/// GroupNorm over min(num_groups, floor(C / min_channels_per_group)) groups, of volumes.
+/// @shape x [B, C, D, H, W] -> same
+class GroupNorm3D : public GroupNorm {
+ public:
+  using Config = GroupNorm3DConfig;
+  explicit GroupNorm3D(const Config& c);
 };
 
 }  // namespace brume::nn

@@ -15,12 +15,16 @@ namespace brume::nn {
 class Tokenizer : public Module {
  public:
   virtual Tensor tokenize(const Tensor& x) const = 0;
+  /// Values that a DiT with dit_initialization starts from, where they differ from xavier_uniform.
+  virtual void initialize_weights() {}
 };
 
 /// A replaceable part of DiT. @shape tokens [B, N, hidden_size], c [B, D] -> [B, out_channels, ...]
 class Detokenizer : public Module {
  public:
   virtual Tensor detokenize(const Tensor& tokens, const Tensor& c) const = 0;
+  /// As Tokenizer's.
+  virtual void initialize_weights() {}
 };
 
 /// A grid of patches: sizes of the image and of a patch, each one number or two.
@@ -79,8 +83,8 @@ class PatchEmbed2DTokenizer : public Tokenizer {
   explicit PatchEmbed2DTokenizer(const Config& c);
   Tensor operator()(const Tensor& x) const { return tokenize(x); }
   Tensor tokenize(const Tensor& x) const override;
-  /// Values that a DiT starts from: xavier_uniform, positions N(0, 0.02^2).
-  void initialize_weights();
+  /// xavier_uniform, positions N(0, 0.02^2).
+  void initialize_weights() override;
 
  private:
   Tensor pos_embed_;  // [1, N, hidden_size] or undefined
@@ -131,7 +135,7 @@ class ProjReshape2DDetokenizer : public Detokenizer {
   explicit ProjReshape2DDetokenizer(const Config& c);
   Tensor operator()(const Tensor& tokens, const Tensor& c) const { return detokenize(tokens, c); }
   Tensor detokenize(const Tensor& tokens, const Tensor& c) const override;
-  void initialize_weights() { proj_layer_->initialize_weights(); }
+  void initialize_weights() override { proj_layer_->initialize_weights(); }
 
  private:
   PatchGrid grid_;
@@ -167,7 +171,7 @@ class ConvDetokenizer : public Detokenizer {
   explicit ConvDetokenizer(const Config& c);
   Tensor operator()(const Tensor& tokens, const Tensor& c) const { return detokenize(tokens, c); }
   Tensor detokenize(const Tensor& tokens, const Tensor& c) const override;
-  void initialize_weights();
+  void initialize_weights() override;
 
  private:
   Ref<ProjReshape2DDetokenizer> proj_;

@@ -72,4 +72,31 @@ class FourierPositionalEmbedding : public Module {
   Tensor freqs_;  // [bands]
 };
 
+struct FourierLayerConfig {
+  int64_t in_features = 0;
+  /// Frequency vectors, each of in_features numbers; or a name and what it takes: {"gaussian", std,
+  /// count}, drawn; or any of full, axis and diagonal ("axis,diagonal") and a list of numbers:
+  /// all their combinations, each along each axis, each along the diagonal.
+  std::vector<NameOr<OneOrMany<double>>> frequencies{};
+  template <class V>
+  void fields(V& v) {
+    v("in_features", in_features, required);
+    v("frequencies", frequencies, required);
+  }
+};
+
+/// sin(2 pi f x), then cos(2 pi f x), for fixed frequency vectors f.
+/// @shape  x [..., in_features] -> [..., 2 * frequencies]
+/// @source Tancik et al. 2020, arXiv:2006.10739
+class FourierLayer : public Module {
+ public:
+  using Config = FourierLayerConfig;
+  explicit FourierLayer(const Config& c);
+  Tensor operator()(const Tensor& x) const;
+  int64_t out_features() const { return 2 * frequencies_.size(1); }
+
+ private:
+  Tensor frequencies_;  // [in_features, frequencies]
+};
+
 }  // namespace brume::nn

@@ -130,8 +130,22 @@ Tensor TimmSelfAttention::attend(const Tensor& x, const AttentionCall& call) con
 
 Natten2DSelfAttention::Natten2DSelfAttention(const Config& c)
     : kernel_(c.options.attn_kernel), qk_norm_(c.options.qk_norm) {
+  if (c.options.use_mask_token)
+    mask_token_ = param("mask_token", {1, 1, c.hidden_size}, Init::constant(0));
   make_qkv(c, "");
   make_proj(c, "");
+}
+
+Tensor Natten2DSelfAttention::with_mask_token(const Tensor& x, const Tensor& invalid) const {
+  if (!invalid.defined()) return x;
+  check(mask_token_.defined(),
+        "Natten2DSelfAttention: invalid tokens are for an attention with use_mask_token");
+  check(invalid.size(-1) == x.size(1) &&
+            (invalid.rank() == 1 || (invalid.rank() == 2 && invalid.size(0) == x.size(0))),
+        "Natten2DSelfAttention: invalid tokens must be [", x.size(1), "] or [", x.size(0), ", ",
+        x.size(1), "], but are ", invalid.shape());
+  const Tensor alpha = unsqueeze(convert(invalid, x.dtype()), invalid.rank());
+  return x * (1 - alpha) + as_dtype(mask_token_, x) * alpha;
 }
 
 Tensor Natten2DSelfAttention::attend(const Tensor& x, const AttentionCall& call) const {
@@ -139,7 +153,7 @@ Tensor Natten2DSelfAttention::attend(const Tensor& x, const AttentionCall& call)
   check(x.rank() == 3 && x.size(1) == h * w, "Natten2DSelfAttention: x is ", x.shape(),
         ", but latent_hw is ", h, " x ", w);
   check(!call.attn_mask.defined(), "Natten2DSelfAttention: takes no attn_mask");
-  const Tensor all = qkv(x);
+  const Tensor all = qkv(with_mask_token(x, call.invalid_tokens));
   Tensor q = select(all, 0, 0), k = select(all, 0, 1);
   if (qk_norm_) q = layer_norm(q, {}, {}, 1e-6), k = layer_norm(k, {}, {}, 1e-6);
   if (call.rope_cos.defined()) {

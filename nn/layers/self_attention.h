@@ -25,7 +25,8 @@ struct SelfAttentionOptions {
   int64_t attn_kernel = 3;
   bool qkv_bias = true;
   bool qk_norm = false;
-  double rope_theta = 10000;  // natten2d_rope in a DiT
+  bool use_mask_token = false;  // a learnable token for places that a call says are invalid
+  double rope_theta = 10000;    // natten2d_rope in a DiT
 
   template <class V>
   void fields(V& v) {
@@ -40,6 +41,7 @@ struct SelfAttentionOptions {
     v("attn_kernel", attn_kernel);
     v("qkv_bias", qkv_bias);
     v("qk_norm", qk_norm);
+    v("use_mask_token", use_mask_token);
     if (backend == AttentionBackend::natten2d_rope) v("rope_theta", rope_theta);
   }
 };
@@ -60,6 +62,7 @@ struct AttentionCall {
   Tensor
       attn_mask{};  // added to the scores, or bool (false = hidden); broadcasts to [B, heads, N, N]
   std::array<int64_t, 2> latent_hw{};  // the grid that the tokens lie on
+  Tensor invalid_tokens{};             // bool or 0 to 1, [B, N] or [N]; with use_mask_token
   Tensor rope_cos{}, rope_sin{};       // turn queries and keys, if defined
   bool fused = true;  // false: composed of differentiable operations (second derivatives)
 };
@@ -108,8 +111,9 @@ class TimmSelfAttention : public SelfAttention {
 };
 
 /// Every token of a grid sees the attn_kernel x attn_kernel window around it, which is moved
-/// inwards at the borders; with rotary tables in the call queries and keys are turned.
-/// Keys: {qkv, proj}.*
+/// inwards at the borders; with rotary tables in the call queries and keys are turned. Invalid
+/// tokens are exchanged for the mask token first; their values must be finite.
+/// Keys: {qkv, proj}.*, mask_token
 /// @throws ShapeError if the tokens are not those of call.latent_hw
 /// @source Hassani et al. 2022, arXiv:2204.07143
 class Natten2DSelfAttention : public SelfAttention {
@@ -123,8 +127,10 @@ class Natten2DSelfAttention : public SelfAttention {
   Tensor attend(const Tensor& x, const AttentionCall& call) const override;
 
  private:
+  Tensor with_mask_token(const Tensor& x, const Tensor& invalid) const;
   int64_t kernel_;
   bool qk_norm_;
+  Tensor mask_token_;  // [1, 1, hidden_size] or undefined
 };
 
 /// Which tokens of an h x w grid see which, bool [h w, h w]. @throws ShapeError if a window does

@@ -102,7 +102,7 @@ AFNOBody::AFNOBody(const AFNOConfig& c)
         "AFNO: out_channels and embed_dim must be positive, got ", c.out_channels, " and ",
         c.embed_dim);
   check(drop_rate_ >= 0 && drop_rate_ < 1, "AFNO: drop_rate must be in [0, 1), got ", drop_rate_);
-  pos_embed_ = param("pos_embed", {1, grid_.count(), c.embed_dim}, Init::truncated_normal(0.02));
+  pos_embed_ = param("pos_embed", {1, grid_.count(), c.embed_dim}, Init::constant(0));
   patch_embed_ = child<PatchEmbed>(
       "patch_embed", {.grid = grid_, .in_channels = c.in_channels, .width = c.embed_dim});
 }
@@ -112,6 +112,7 @@ void AFNOBody::make_blocks(const AFNOConfig& c, const AFNOModulation& modulation
     blocks_.push_back(child<Block>(cat("blocks.", i), {.model = c, .modulation = modulation}));
   head_ = child<Linear>(
       "head", LinearConfig::torch_default(c.embed_dim, grid_.patch_area() * out_channels_, false));
+  detail::redraw(pos_embed_, Init::truncated_normal(0.02));
   for (const Named& m : modules()) {
     const auto* layer = dynamic_cast<const Linear*>(m.module);
     if (!layer) continue;
@@ -155,19 +156,24 @@ ModAFNO::ModAFNO(const Config& c) : AFNOBody(c) {
                                   .mlp = c.modulate_mlp,
                                   .mod_dim = c.mod_dim,
                                   .mode = c.scale_shift_mode};
+  make_blocks(c, modulation);
+  mod_additive_proj_ =
+      child<Linear>("mod_additive_proj", LinearConfig::torch_default(c.mod_dim, c.embed_dim));
   if (modulation.any()) {
     const ModEmbedNetConfig embed = c.embed_model.value_or(ModEmbedNetConfig());
     check(embed.dim == c.mod_dim, "ModAFNO: embed_model has dim ", embed.dim, ", but mod_dim is ",
           c.mod_dim);
     mod_embed_net_ = child<ModEmbedNet>("mod_embed_net", embed);
-    mod_additive_proj_ =
-        child<Linear>("mod_additive_proj", LinearConfig::torch_default(c.mod_dim, c.embed_dim));
   }
-  make_blocks(c, modulation);
 }
 
 Tensor ModAFNO::operator()(const Tensor& x, const Tensor& mod) const {
-  if (!mod_embed_net_) return run(x, {}, mod);
+  if (!mod_embed_net_) {
+    const int64_t width = mod_additive_proj_->weight.size(1);
+    check(mod.shape() == Shape{x.size(0), width}, "ModAFNO: without modulation mod must be [",
+          x.size(0), ", ", width, "], but is ", mod.shape());
+    return run(x, mod_additive_proj_(mod), mod);
+  }
   check(mod.numel() == x.size(0), "ModAFNO: mod must be [", x.size(0), "] or [", x.size(0),
         ", 1], but is ", mod.shape());
   const Tensor m = mod_embed_net_(mod);

@@ -2,6 +2,10 @@
 
 #include <cmath>
 
+#include <brume/autograd/ops/pointwise.h>
+#include <brume/autograd/ops/resample.h>
+#include <brume/autograd/ops/shape.h>
+
 namespace brume::nn {
 namespace {
 
@@ -24,7 +28,8 @@ DiT::DiT(Config c) : config_(std::move(c)) {
   check(config_.depth >= 0 && config_.hidden_size > 0 && config_.num_heads > 0,
         "DiT: hidden_size and num_heads must be positive, got ", config_.hidden_size, " and ",
         config_.num_heads);
-  check<Error>(!config_.use_nan_mask_tokens, "DiT: use_nan_mask_tokens is not supported");
+  check<Error>(!config_.use_nan_mask_tokens || config_.attention_backend != AttentionBackend::timm,
+               "DiT: use_nan_mask_tokens needs attention_backend natten2d or natten2d_rope");
   if (config_.attention_backend == AttentionBackend::natten2d_rope)
     config_.tokenizer_kwargs.pos_embed = "none";
   make_tokenizer();
@@ -70,8 +75,11 @@ void DiT::make_embedder() {
     conditioning_embedder_ = child<EDMConditionEmbedder>(
         "conditioning_embedder",
         {.options = k.edm_embedder_kwargs, .condition_dim = condition_dim});
+  else if (name == "zero")
+    conditioning_embedder_ =
+        child<ZeroConditioningEmbedder>("conditioning_embedder", ZeroConditioningEmbedderConfig());
   else
-    unknown("conditioning_embedder", name, "dit, edm");
+    unknown("conditioning_embedder", name, "dit, edm, zero");
 }
 
 void DiT::make_detokenizer() {
@@ -114,35 +122,40 @@ void DiT::make_blocks() {
                        .options = k.block_kwargs,
                        .attention = k.attn_kwargs};
   block.attention.backend = k.attention_backend;
+  block.attention.use_mask_token |= k.use_nan_mask_tokens;
   for (size_t i = 0; i < depth; ++i) {
     if (k.drop_path_rates) block.drop_path = (*k.drop_path_rates)[i];
     blocks_.push_back(child<DiTBlock>(cat("blocks.", i), block));
   }
 }
 
-// Supplied parts keep their values, and so does the EDM embedder, whose layers have laws of their
-// own.
+// All layers that are torch's own Linear in the reference; the map of a condition is not.
 void DiT::initialize_weights() {
-  std::vector<std::string> kept;
-  if (config_.tokenizer.module) kept.push_back("tokenizer.");
-  if (config_.detokenizer.module) kept.push_back("detokenizer.");
-  if (config_.conditioning_embedder.name != "dit") kept.push_back("conditioning_embedder.");
   for (const Named& m : modules()) {
     const auto* layer = dynamic_cast<const Linear*>(m.module);
-    bool keep = layer == nullptr;
-    for (const std::string& prefix : kept) keep |= m.path.starts_with(prefix);
-    if (keep) continue;
+    if (layer == nullptr || m.path.ends_with("cond_embedder")) continue;
     const auto out = static_cast<double>(layer->weight.size(0));
     const auto in = static_cast<double>(layer->weight.size(1));
     detail::redraw(layer->weight, Init::uniform(std::sqrt(6 / (in + out))));
     if (layer->bias.defined()) detail::redraw(layer->bias, Init::constant(0));
   }
-  if (const auto part = tokenizer_.as<PatchEmbed2DTokenizer>(); part && !config_.tokenizer.module)
-    part->initialize_weights();
+  tokenizer_->initialize_weights();
+  detokenizer_->initialize_weights();
   for (const Ref<DiTBlock>& block : blocks_) block->initialize_weights();
-  if (config_.detokenizer.module) return;
-  if (const auto part = detokenizer_.as<ProjReshape2DDetokenizer>()) part->initialize_weights();
-  if (const auto part = detokenizer_.as<ConvDetokenizer>()) part->initialize_weights();
+}
+
+// A token is invalid where any of its pixels is.
+Tensor DiT::invalid_tokens(const Tensor& invalid_mask) const {
+  check(config_.use_nan_mask_tokens, "DiT: invalid_mask is for models with use_nan_mask_tokens");
+  const PatchGrid grid(config_.input_size, config_.patch_size, "DiT");
+  const auto [height, width] = grid.image;
+  const Tensor mask = invalid_mask.rank() == 3 ? unsqueeze(invalid_mask, 1) : invalid_mask;
+  check(mask.rank() == 4 && mask.size(1) == 1 && mask.size(2) == height && mask.size(3) == width,
+        "DiT: invalid_mask must be [B, ", height, ", ", width, "] or [B, 1, ", height, ", ", width,
+        "], but is ", invalid_mask.shape());
+  const Tensor worst =
+      max_pool(convert(mask, DType::f32), {.kernel = {grid.patch[0], grid.patch[1]}});
+  return reshape(gt(worst, 0), {mask.size(0), -1});
 }
 
 Tensor DiT::operator()(const Tensor& x, const Tensor& t, const Tensor& condition,
@@ -153,6 +166,7 @@ Tensor DiT::operator()(const Tensor& x, const Tensor& t, const Tensor& condition
   AttentionCall attention{
       .attn_mask = call.attn_mask, .latent_hw = latent_hw_, .fused = call.fused_attention};
   if (rope_) attention.rope_cos = rope_->rope_cos, attention.rope_sin = rope_->rope_sin;
+  if (call.invalid_mask.defined()) attention.invalid_tokens = invalid_tokens(call.invalid_mask);
   Tensor tokens = tokenizer_->tokenize(x);
   for (const Ref<DiTBlock>& block : blocks_) tokens = block(tokens, c, attention, call.p_dropout);
   return detokenizer_->detokenize(tokens, c);

@@ -27,8 +27,9 @@ struct NoOptions {
 };
 
 /// The three replaceable parts are chosen by name (tokenizer: patch_embed_2d; detokenizer:
-/// proj_reshape_2d, proj_reshape_2d_conv; conditioning_embedder: dit, edm) or supplied as modules
-/// derived from Tokenizer, Detokenizer and ConditioningEmbedder.
+/// proj_reshape_2d, proj_reshape_2d_conv; conditioning_embedder: dit, edm, zero) or supplied as
+/// modules derived from Tokenizer, Detokenizer and ConditioningEmbedder. dit_initialization draws
+/// the linear layers of supplied parts anew too, as the reference does.
 struct DiTConfig {
   OneOrMany<int64_t> input_size = 0;
   int64_t in_channels = 0;
@@ -51,7 +52,7 @@ struct DiTConfig {
   DiTBlockOptions block_kwargs{};
   SelfAttentionOptions attn_kwargs{};
   std::optional<std::vector<double>> drop_path_rates{};  // one per block
-  bool use_nan_mask_tokens = false;                      // of the reference; not supported
+  bool use_nan_mask_tokens = false;                      // calls may say invalid_mask
 
   template <class V>
   void fields(V& v) {
@@ -92,8 +93,10 @@ struct DiTConfig {
 
 /// What a call may say beside x, t and the condition.
 struct DiTCall {
-  Tensor attn_mask{};  // as in AttentionCall
-  Tensor p_dropout{};  // of one element or [B]; with block_kwargs.intermediate_dropout
+  Tensor attn_mask{};     // as in AttentionCall
+  Tensor p_dropout{};     // of one element or [B]; with block_kwargs.intermediate_dropout
+  Tensor invalid_mask{};  // pixels that say nothing, [B, H, W] or [B, 1, H, W]; with
+                          // use_nan_mask_tokens; x must be finite there
   bool fused_attention = true;
 };
 
@@ -120,6 +123,7 @@ class DiT : public Module {
   void make_detokenizer();
   void make_blocks();
   void initialize_weights();
+  Tensor invalid_tokens(const Tensor& invalid_mask) const;
 
   Config config_;
   Ref<Tokenizer> tokenizer_;

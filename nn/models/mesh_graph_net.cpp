@@ -1,6 +1,7 @@
 #include <brume/nn/models/mesh_graph_net.h>
 
 #include <brume/autograd/checkpoint.h>
+#include <brume/autograd/mode.h>
 #include <brume/autograd/ops/matmul.h>
 #include <brume/autograd/ops/pointwise.h>
 #include <brume/autograd/ops/shape.h>
@@ -22,9 +23,18 @@ MeshGraphMLP::MeshGraphMLP(const Config& c)
   if (c.in_parts) {
     check<Error>(c.parts == 3, "MeshGraphMLP: in_parts is for edge updates");
     const Init init = Init::fan(InitMode::fan_in_uniform, c.in_features, 1);
+    // Drawn as one matrix, of which each is some columns.
+    const Tensor whole = detail::initial_tensor({c.hidden_features, c.in_features}, init);
+    for (const char* name : {"lin_efeat", "lin_src", "lin_dst"}) {
+      const auto i = static_cast<int64_t>(part_weights_.size());
+      const Tensor w = param(name, {c.hidden_features, part_width_}, Init::constant(0));
+      if (detail::draws_values()) {
+        const NoGrad no_grad;
+        copy_(w, slice(whole, 1, i * part_width_, (i + 1) * part_width_));
+      }
+      part_weights_.push_back(w);
+    }
     bias_ = param("bias", {c.hidden_features}, init);
-    for (const char* name : {"lin_efeat.weight", "lin_src.weight", "lin_dst.weight"})
-      part_weights_.push_back(param(name, {c.hidden_features, part_width_}, init));
   } else {
     const auto first = child<Linear>(cat("model.", place++),
                                      LinearConfig::torch_default(c.in_features, c.hidden_features));

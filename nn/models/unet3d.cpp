@@ -18,9 +18,24 @@ Tensor over_channels(const LayerNorm& norm, const Tensor& x) {
   return permute(norm(permute(x, {0, 2, 3, 4, 1})), {0, 4, 1, 2, 3});
 }
 
+PadMode pad_mode(PaddingMode mode) {
+  switch (mode) {
+    case PaddingMode::zeros:
+      return PadMode::constant;
+    case PaddingMode::reflect:
+      return PadMode::reflect;
+    case PaddingMode::replicate:
+      return PadMode::replicate;
+    case PaddingMode::circular:
+      return PadMode::circular;
+  }
+  return PadMode::constant;
+}
+
 struct ConvBlockConfig {
   ConvNdConfig conv{};
   std::optional<std::string> normalization{};
+  GroupNormArguments group_norm{};
   Activation activation = nullptr;
 };
 struct GateConfig {
@@ -29,6 +44,10 @@ struct GateConfig {
 
 }  // namespace
 
+Names names_of(PaddingMode) {
+  static constexpr const char* kNames[] = {"zeros", "reflect", "replicate", "circular"};
+  return kNames;
+}
 Names names_of(PoolingType) {
   static constexpr const char* kNames[] = {"MaxPool3d", "AvgPool3d"};
   return kNames;
@@ -41,24 +60,37 @@ class UNet3D::ConvBlock : public Module {
     const int64_t out = c.conv.out_channels;
     conv3d_ = child<ConvNd>("conv3d", c.conv);
     if (c.normalization == "groupnorm") {
-      weight_ = param("norm.weight", {out}, Init::constant(1));
-      bias_ = param("norm.bias", {out}, Init::constant(0));
+      groups_ = c.group_norm.num_groups;
+      eps_ = c.group_norm.eps;
+      check(groups_ > 0 && out % groups_ == 0 && c.group_norm.num_channels.value_or(out) == out,
+            "UNet3D: normalization_args do not suit a layer of ", out, " channels");
+      if (c.group_norm.affine) {
+        weight_ = param("norm.weight", {out}, Init::constant(1));
+        bias_ = param("norm.bias", {out}, Init::constant(0));
+      }
     } else if (c.normalization == "layernorm") {
       layer_norm_ = child<LayerNorm>("norm", {.width = out});
+    } else if (c.normalization == "batchnorm") {
+      batch_norm_ = child<BatchNorm>("norm", {.num_features = out});
     }
   }
   Tensor operator()(const Tensor& x) const {
     Tensor y = conv3d_(x);
-    if (weight_.defined()) y = group_norm(y, as_dtype(weight_, y), as_dtype(bias_, y), 1);
+    if (groups_ > 0)
+      y = group_norm(y, as_dtype(weight_, y), as_dtype(bias_, y), groups_, {.eps = eps_});
     if (layer_norm_) y = over_channels(*layer_norm_, y);
+    if (batch_norm_) y = batch_norm_(y);
     return activation_ ? activation_(std::move(y)) : y;
   }
 
  private:
   Activation activation_;
   Ref<ConvNd> conv3d_;
+  int64_t groups_ = 0;  // 0: no group norm
+  double eps_ = 0;
   Tensor weight_, bias_;
   Ref<LayerNorm> layer_norm_;
+  Ref<BatchNorm> batch_norm_;
 };
 
 // What of a skip passes. As in the reference the last norm is over one channel, so that the gate
@@ -100,8 +132,9 @@ void UNet3D::check_config() const {
         "UNet3D: feature_map_channels must hold model_depth * num_conv_blocks numbers, got ",
         c.feature_map_channels.size());
   check(c.pool_size >= 1, "UNet3D: pool_size must be positive, got ", c.pool_size);
-  check(!c.normalization || c.normalization == "groupnorm" || c.normalization == "layernorm",
-        "UNet3D: normalization must be groupnorm or layernorm, got ",
+  check(!c.normalization || c.normalization == "groupnorm" || c.normalization == "layernorm" ||
+            c.normalization == "batchnorm",
+        "UNet3D: normalization must be groupnorm, layernorm or batchnorm, got ",
         c.normalization.value_or("none"));
   if (!c.use_attn_gate) return;
   const auto gates = static_cast<size_t>(c.model_depth - 1);
@@ -120,10 +153,12 @@ Ref<UNet3D::ConvBlock> UNet3D::conv_block(const std::string& name, int64_t in, i
                           .out_channels = out,
                           .kernel = c.kernel_size,
                           .stride = c.stride,
-                          .padding = c.padding};
+                          .padding = c.padding,
+                          .padding_mode = pad_mode(c.padding_mode)};
   if (plain) return child<ConvBlock>(name, {.conv = conv});
   return child<ConvBlock>(name, {.conv = conv,
                                  .normalization = c.normalization,
+                                 .group_norm = c.normalization_args.value_or(GroupNormArguments{}),
                                  .activation = functional(c.conv_activation)});
 }
 

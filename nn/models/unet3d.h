@@ -8,11 +8,30 @@
 
 #include <brume/autograd/ops/resample.h>
 #include <brume/nn/layers/activation.h>
+#include <brume/nn/layers/batch_norm.h>
 #include <brume/nn/layers/conv_nd.h>
 #include <brume/nn/layers/layer_norm.h>
 #include <brume/nn/module.h>
 
 namespace brume::nn {
+
+enum class PaddingMode { zeros, reflect, replicate, circular };
+Names names_of(PaddingMode);
+
+/// Keywords of the group norms.
+struct GroupNormArguments {
+  int64_t num_groups = 1;
+  std::optional<int64_t> num_channels{};  // of the layer
+  double eps = 1e-5;
+  bool affine = true;
+  template <class V>
+  void fields(V& v) {
+    v("num_groups", num_groups);
+    v("num_channels", num_channels);
+    v("eps", eps);
+    v("affine", affine);
+  }
+};
 
 enum class PoolingType { MaxPool3d, AvgPool3d };
 Names names_of(PoolingType);
@@ -26,9 +45,11 @@ struct UNet3DConfig {
   std::string conv_activation = "relu";
   std::optional<std::string> conv_transpose_activation{};
   int64_t padding = 1;
+  PaddingMode padding_mode = PaddingMode::zeros;
   PoolingType pooling_type = PoolingType::MaxPool3d;
   int64_t pool_size = 2;
-  std::optional<std::string> normalization = "groupnorm";  // of one group; or layernorm, or none
+  std::optional<std::string> normalization = "groupnorm";  // batchnorm, layernorm, none
+  std::optional<GroupNormArguments> normalization_args{};
   bool use_attn_gate = false;
   std::optional<std::vector<int64_t>> attn_decoder_feature_maps{}, attn_feature_map_channels{};
   std::optional<int64_t> attn_intermediate_channels{};
@@ -45,14 +66,16 @@ struct UNet3DConfig {
     v("conv_activation", conv_activation);
     v("conv_transpose_activation", conv_transpose_activation);
     v("padding", padding);
+    v("padding_mode", padding_mode);
     v("pooling_type", pooling_type);
     v("pool_size", pool_size);
     v("normalization", normalization);
+    v("normalization_args", normalization_args);
     v("use_attn_gate", use_attn_gate);
     v("attn_decoder_feature_maps", attn_decoder_feature_maps);
     v("attn_feature_map_channels", attn_feature_map_channels);
     v("attn_intermediate_channels", attn_intermediate_channels);
-    v.ignored({"padding_mode", "normalization_args", "gradient_checkpointing"});
+    v.ignored({"gradient_checkpointing"});
   }
 };
 

@@ -51,6 +51,7 @@ const ModuleCalls& calls() {
         {"Mlp", {{"", of_x<nn::Mlp>}}},
         {"FullyConnected", {{"", of_x<nn::FullyConnected>}}},
         {"ConcatConditionWrapper", {{"", model}}},
+        {"DiffusionUNet3D", {{"", model}}},
         {"EDMPreconditioner", kPreconditioner},
         {"VPPreconditioner", kPreconditioner},
         {"VEPreconditioner", kPreconditioner},

@@ -41,6 +41,7 @@ void add_operator_calls(ModuleCalls& calls) {
   calls["AFNO"] = {{"", of_x<nn::AFNO>}};
   calls["ModAFNO"] = {{"", mod_afno}};
   calls["SinusoidalTimestepEmbedding"] = {{"", of_x<nn::SinusoidalTimestepEmbedding>}};
+  calls["FourierLayer"] = {{"", of_x<nn::FourierLayer>}};
   calls["FourierPositionalEmbedding"] = {{"", of_x<nn::FourierPositionalEmbedding>}};
   calls["MeshGraphNet"] = {{"", mesh_graph_net}};
   calls["Transolver"] = {{"", transolver}};

@@ -105,7 +105,7 @@ TEST_CASE(
     if (rest == "0.weight") {
       const char* const names[] = {"lin_efeat", "lin_src", "lin_dst"};
       for (int64_t i = 0; i < 3; ++i)
-        state.push_back({prefix + names[i] + ".weight", slice(x, 1, 8 * i, 8 * (i + 1))});
+        state.push_back({prefix + names[i], slice(x, 1, 8 * i, 8 * (i + 1))});
     } else if (rest == "0.bias") {
       state.push_back({prefix + "bias", x});
     } else if (at != name.npos) {
