@@ -175,6 +175,14 @@ KeyReport load_state(Module& module, const std::string& path, Strictness strictn
                       strictness);
 }
 
+KeyReport load_state(Module& module, const std::string& path, const KeyTable& keys,
+                     Strictness strictness) {
+  std::vector<StoredTensor> tensors = open_model_file(path).tensors;
+  for (StoredTensor& t : tensors) t.name = renamed_key(t.name, keys);
+  std::erase_if(tensors, [](const StoredTensor& t) { return t.name.empty(); });
+  return load_offered(module, std::move(tensors), cat("load_state: '", path, "'"), strictness);
+}
+
 KeyReport load_state(Module& module, const NamedTensors& state, Strictness strictness) {
   return load_offered(module, offered_by(state), "load_state", strictness);
 }

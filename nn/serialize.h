@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <brume/core/io/safetensors.h>
+#include <brume/nn/key_patterns.h>
 #include <brume/nn/module.h>
 
 namespace brume::nn {
@@ -57,6 +58,10 @@ struct KeyReport {
 KeyReport load_state(Module& module, const std::string& path,
                      Strictness strictness = Strictness::strict);
 KeyReport load_state(Module& module, const NamedTensors& state,
+                     Strictness strictness = Strictness::strict);
+/// The same of a file whose keys are somebody else's, by a table of what they are here.
+/// @throws Error also on a table that renamed_key refuses
+KeyReport load_state(Module& module, const std::string& path, const KeyTable& keys,
                      Strictness strictness = Strictness::strict);
 
 }  // namespace brume::nn
