@@ -11,6 +11,7 @@
 
 #include <brume/core/cpu/isa.h>
 #include <brume/core/cpu/parallel.h>
+#include <brume/core/error.h>
 
 #include "bench/clock.h"
 #include "bench/row.h"
@@ -48,15 +49,15 @@ Timing time(const std::function<void()>& work, double budget, double flops = 0) 
   return {median(ms), *std::min_element(ms.begin(), ms.end()), flops > 0 ? median(shares) : 0};
 }
 
-// Time of the gradient per input over that of the value, in turns.
-double gradient_ratio(const Work& work, double budget) {
+// Time of a part of `beside` over that of the step, in turns.
+double ratio_beside(const Work& work, double budget) {
   std::vector<double> ratios;
   for (const double start = seconds(); ratios.size() < 5 || seconds() - start < budget;) {
     const double before = seconds();
     work.step();
     const double between = seconds();
-    work.gradient();
-    ratios.push_back((seconds() - between) / (between - before) / work.gradient_inputs);
+    work.beside();
+    ratios.push_back((seconds() - between) / (between - before) / work.beside_parts);
   }
   return median(ratios);
 }
@@ -71,22 +72,23 @@ double peak_rss_mb() {
 }
 
 nlohmann::json run(const Row& row, double budget) {
-  reset_peak_rss();
   const Work work = row.set_up();
+  reset_peak_rss();
   work.step();
   const Timing step = time(work.step, budget, work.step_flops);
   const double gflops = work.step_flops / step.least * 1e-6;
   nlohmann::json out{
       {"cfg", row.name},           {"params", work.params}, {"step_med_ms", step.median},
       {"step_min_ms", step.least}, {"gflops", gflops},      {"peak_share", step.share}};
-  if (work.gradient) out["gradient_ratio"] = gradient_ratio(work, budget);
+  if (work.beside) out[cat(work.beside_name, "_ratio")] = ratio_beside(work, budget);
   std::printf("%-34s %10.4f %10.4f", row.name.c_str(), step.median, step.least);
   if (work.step_flops > 0)
     std::printf(" %9.1f %5.0f %%", gflops, 100 * step.share);
   else if (work.step_bytes > 0)
     std::printf(" %7.1f GB/s   ", work.step_bytes / step.least * 1e-6);
-  else if (work.gradient)
-    std::printf(" gradient %6.2f x", out["gradient_ratio"].get<double>());
+  else if (work.beside)
+    std::printf(" %-8s %6.2f x", work.beside_name,
+                out[cat(work.beside_name, "_ratio")].get<double>());
   else
     std::printf(" %17s", "");
   if (work.sample) {
@@ -103,10 +105,11 @@ nlohmann::json run(const Row& row, double budget) {
   return out;
 }
 
-bool chosen(const std::string& name, const std::vector<std::string>& wanted) {
-  return wanted.empty() || std::any_of(wanted.begin(), wanted.end(), [&](const std::string& w) {
-           return w.ends_with('*') ? name.starts_with(w.substr(0, w.size() - 1)) : name == w;
-         });
+bool chosen(const Row& row, const std::vector<std::string>& wanted) {
+  if (wanted.empty()) return !row.on_request;
+  return std::any_of(wanted.begin(), wanted.end(), [&](const std::string& w) {
+    return w.ends_with('*') ? row.name.starts_with(w.substr(0, w.size() - 1)) : row.name == w;
+  });
 }
 
 int bench(int argc, char** argv) {
@@ -135,7 +138,8 @@ int bench(int argc, char** argv) {
   add_pointwise_rows(rows);
   add_model_rows(rows);
   add_optim_rows(rows);
-  std::erase_if(rows, [&](const Row& row) { return !chosen(row.name, wanted); });
+  add_file_rows(rows);
+  std::erase_if(rows, [&](const Row& row) { return !chosen(row, wanted); });
   if (rows.empty()) {
     std::fprintf(stderr, "brume-bench: no row has such a name; --list prints them\n");
     return 2;

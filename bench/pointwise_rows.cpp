@@ -87,8 +87,8 @@ Work work_of() {
   };
   Work work{.step = [=] { call(false); }};
   if constexpr (!math::Loops<F, math::Vec<float, 1>, kArity>::kPredicate) {
-    work.gradient = [=] { call(true); };
-    work.gradient_inputs = kArity;
+    work.beside = [=] { call(true); };
+    work.beside_parts = kArity;
   }
   return work;
 }

@@ -15,15 +15,17 @@ struct Work {
   double step_bytes = 0;           // read and written; 0: no bandwidth is printed
   std::function<void()> sample{};  // a whole sampling run, for models
   int64_t params = 0;
-  // The gradient of what step computes, along so many inputs: the row says how often step would fit
-  // into its time per input.
-  std::function<void()> gradient{};
-  int gradient_inputs = 1;
+  // Timed in turns with step: the row says how often step would fit into its time, or into one of
+  // so many equal parts of it. A gradient, and its inputs; or what more work with the same data is.
+  std::function<void()> beside{};
+  int beside_parts = 1;
+  const char* beside_name = "gradient";
 };
 
 struct Row {
   std::string name;
   std::function<Work()> set_up;
+  bool on_request = false;  // only where its name is asked for
 };
 using Rows = std::vector<Row>;
 
@@ -35,6 +37,7 @@ void add_norm_rows(Rows& rows);
 void add_attention_rows(Rows& rows);
 void add_pointwise_rows(Rows& rows);
 void add_optim_rows(Rows& rows);
+void add_file_rows(Rows& rows);
 
 /// Multiply-add rate of all threads in the instruction set in use, the best of `repeats`, GFLOP/s.
 double peak_gflops(int repeats);

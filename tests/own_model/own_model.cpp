@@ -1,0 +1,27 @@
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <string>
+
+#include <brume/diffusion/model.h>
+#include <brume/diffusion/preconditioners.h>
+
+#include "examples/own_model/wave_denoiser.h"
+#include "tests/noise.h"
+
+using namespace brume;
+
+TEST_CASE("a class of one's own program is saved inside the library's, and loaded by its name") {
+  own_model::register_wave_denoiser();
+  const auto net = nn::make<diffusion::EDMPreconditioner>(
+      {.model = nn::make<own_model::WaveDenoiser>({.features = 2, .width = 8})});
+  const Tensor x = noise({3, 2}), sigma = ones({3});
+  for (const char* end : {".safetensors", ".mdlus"}) {
+    const std::string path =
+        (std::filesystem::temp_directory_path() / (std::string("brume_own_model") + end)).string();
+    nn::save(*net, path);
+    const diffusion::AnyModel again = diffusion::load(path);
+    CHECK(distance((*net)(x, sigma), again(x, sigma)) == 0);
+    std::filesystem::remove(path);
+  }
+}
