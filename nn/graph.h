@@ -1,8 +1,9 @@
 #pragma once
-// A directed graph: what passes messages along its edges.
+// A directed graph with its edges sorted by node: what passes messages along them.
 
 #include <cstdint>
 
+#include <brume/autograd/ops/index.h>
 #include <brume/core/tensor.h>
 
 namespace brume::nn {
@@ -18,9 +19,12 @@ class Graph {
   Graph(const Tensor& edge_index, int64_t num_nodes);
 
   int64_t num_nodes() const { return num_nodes_; }
-  int64_t num_edges() const { return source_.size(0); }
-  const Tensor& source() const { return source_; }            // i64 [E]
-  const Tensor& destination() const { return destination_; }  // i64 [E]
+  int64_t num_edges() const { return source().size(0); }
+  const Tensor& source() const { return leaving_.owner; }        // i64 [E]
+  const Tensor& destination() const { return arriving_.owner; }  // i64 [E]
+  /// The edges by the node that they leave, and by that where they arrive (compressed rows).
+  const Segments& leaving() const { return leaving_; }
+  const Segments& arriving() const { return arriving_; }
 
   /// A row of x for each edge: that of its source or destination. @shape x [N, D] -> [E, D]
   Tensor at_sources(const Tensor& x) const;
@@ -31,8 +35,8 @@ class Graph {
 
  private:
   int64_t num_nodes_;
-  Tensor source_, destination_;
-  Tensor arriving_;  // max(number of edges that arrive, 1), f32 [N, 1]
+  Segments leaving_, arriving_;
+  Tensor divisor_;  // max(number of edges that arrive, 1), f32 [N, 1]
 };
 
 }  // namespace brume::nn

@@ -98,6 +98,44 @@ Tensor index_add(const Tensor& x, int64_t axis, const Tensor& index, const Tenso
   });
 }
 
+Segments::Segments(const Tensor& to, int64_t count) : owner(relayout(to, Layout::row_major)) {
+  check(to.rank() == 1 && count >= 0, "Segments: wants an owner [J] for each row, got ",
+        to.shape());
+  check_index("Segments", to, count);
+  const std::vector<int64_t> place = to.to_vector<int64_t>();
+  std::vector<int64_t> first(static_cast<size_t>(count) + 1, 0), sorted(place.size());
+  for (const int64_t i : place) ++first[static_cast<size_t>(i) + 1];
+  for (size_t i = 1; i < first.size(); ++i) first[i] += first[i - 1];
+  std::vector<int64_t> next = first;
+  for (size_t j = 0; j < place.size(); ++j)
+    sorted[static_cast<size_t>(next[static_cast<size_t>(place[j])]++)] = static_cast<int64_t>(j);
+  offsets = from_vector(first, {count + 1}, to.device());
+  members = from_vector(sorted, to.shape(), to.device());
+}
+
+Tensor segment_sum(const Tensor& x, const Segments& s) {
+  check(x.rank() >= 1 && x.size(0) == s.owner.size(0), "segment_sum: wants ", s.owner.size(0),
+        " rows, got ", x.shape());
+  if (is_half(x.dtype())) return to(segment_sum(widened(x), s), x.dtype());
+  Shape shape = x.shape();
+  shape[0] = s.count();
+  const Tensor y = empty(shape, {.dtype = x.dtype(), .device = x.device()});
+  if (y.numel() > 0)
+    kernels(x).index.segment_sum(row_major(x).view(), s.offsets.view(), s.members.view(), y.view());
+  return record("segment_sum", y, {x}, [s](const Tensor& g) { return Grads{segment_rows(g, s)}; });
+}
+
+Tensor segment_rows(const Tensor& x, const Segments& s) {
+  check(x.rank() >= 1 && x.size(0) == s.count(), "segment_rows: wants ", s.count(), " rows, got ",
+        x.shape());
+  Shape shape = x.shape();
+  shape[0] = s.owner.size(0);
+  const Tensor y = empty(shape, {.dtype = x.dtype(), .device = x.device()});
+  if (y.numel() > 0)
+    kernels(x).index.index_select(0, row_major(x).view(), s.owner.view(), y.view());
+  return record("segment_rows", y, {x}, [s](const Tensor& g) { return Grads{segment_sum(g, s)}; });
+}
+
 Tensor gather(const Tensor& x, int64_t axis, const Tensor& index) {
   const int at = wrap_axis(axis, x.rank(), "gather");
   check_places("gather", x, at, index);

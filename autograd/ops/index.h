@@ -13,6 +13,20 @@ namespace brume {
 Tensor index_select(const Tensor& x, int64_t axis, const Tensor& index);
 /// x with source[..., j, ...] added at index[j] along `axis`.
 Tensor index_add(const Tensor& x, int64_t axis, const Tensor& index, const Tensor& source);
+/// Rows in groups, sorted once for many sums: row j belongs to segment owner[j], and the rows of
+/// segment i are members[offsets[i]] .. members[offsets[i + 1] - 1], in their order.
+struct Segments {
+  /// @shape owner i64 [J] @throws ShapeError if one is outside [0, count)
+  Segments(const Tensor& owner, int64_t count);
+  Tensor owner, offsets, members;  // i64 [J], [count + 1], [J]
+  int64_t count() const { return offsets.size(0) - 1; }
+};
+/// The sum of each segment's rows in their order, 0 where it has none.
+/// @shape  x [J, ...] -> [segments.count(), ...]
+Tensor segment_sum(const Tensor& x, const Segments& segments);
+/// For each row that of its segment; the reverse of segment_sum.
+/// @shape  x [segments.count(), ...] -> [J, ...]
+Tensor segment_rows(const Tensor& x, const Segments& segments);
 /// y[..., i, ...] = x[..., index[..., i, ...], ...]; index has y's shape.
 Tensor gather(const Tensor& x, int64_t axis, const Tensor& index);
 /// The reverse of gather: places source into a copy of x. Without include_self, places that

@@ -113,6 +113,27 @@ void gather(int axis, const View& x, const View& index, const View& y) {
   });
 }
 
+void segment_sum(const View& x, const View& offsets, const View& members, const View& y) {
+  const Around rows(y, 0);
+  const int64_t *first = offsets.as<int64_t>(), *member = members.as<int64_t>();
+  dispatch<float, double>(y.dtype, "segment_sum", [&](auto type) {
+    using T = typename decltype(type)::type;
+    const T* in = x.as<T>();
+    T* out = y.as<T>();
+    parallel_for(rows.size, std::max<int64_t>(kGrain / std::max<int64_t>(rows.inner, 1), 1),
+                 [&](int64_t begin, int64_t end) {
+                   for (int64_t i = begin; i < end; ++i) {
+                     T* sum = out + i * rows.inner;
+                     std::fill_n(sum, rows.inner, T(0));
+                     for (int64_t k = first[i]; k < first[i + 1]; ++k) {
+                       const T* addend = in + member[k] * rows.inner;
+                       for (int64_t c = 0; c < rows.inner; ++c) sum[c] += addend[c];
+                     }
+                   }
+                 });
+  });
+}
+
 template <class T>
 T joined(ScatterReduce reduce, T held, T value) {
   switch (reduce) {
@@ -215,6 +236,7 @@ void searchsorted(bool right, const View& sorted, const View& values, const View
 const IndexKernels cpu_index = {.check_indices = &cpu::check_indices,
                                 .index_select = &cpu::index_select,
                                 .index_add = &cpu::index_add,
+                                .segment_sum = &cpu::segment_sum,
                                 .gather = &cpu::gather,
                                 .scatter = &cpu::scatter,
                                 .argsort = &cpu::argsort,

@@ -17,6 +17,11 @@ struct IndexKernels {
   // y[.., index[j], ..] += source[.., j, ..] in the order of j; all row-major; f32 f64 i64.
   Kernel<"index_add", void(int axis, const View& index, const View& source, const View& y)>
       index_add{};
+  // y[i, ..] = sum of x[members[k], ..] for k from offsets[i] to offsets[i + 1] - 1, in that order;
+  // all row-major; f32 f64.
+  Kernel<"segment_sum",
+         void(const View& x, const View& offsets, const View& members, const View& y)>
+      segment_sum{};
   // y[.., i, ..] = x[.., index[.., i, ..], ..]; index has y's shape, x is no smaller on the other
   // axes; any strides and dtype.
   Kernel<"gather", void(int axis, const View& x, const View& index, const View& y)> gather{};

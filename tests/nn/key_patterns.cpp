@@ -48,7 +48,7 @@ TEST_CASE("a star stands for any text, and the first pattern that fits decides")
 TEST_CASE("a table of keys loads somebody's state dict into a module of one's own") {
   const auto ours = nn::make<Perceptron>();
   const std::string path =
-      (std::filesystem::temp_directory_path() / "brume_their_keys.pt").string();
+      (std::filesystem::temp_directory_path() / "brume_their_keys.safetensors").string();
   struct Theirs : nn::Module {
     using Config = NoArguments;
     explicit Theirs(const Config&) {

@@ -79,6 +79,21 @@ TEST_CASE("a graph refuses nodes that do not exist, and isolated nodes receive z
                  from_vector<float>({0, 3, 0}, {3, 1})) == 0);
 }
 
+TEST_CASE("a graph knows the edges of each node, in their order") {
+  // 0 -> 1, 2 -> 1, 1 -> 3, 0 -> 1
+  const nn::Graph graph(from_vector<int64_t>({0, 2, 1, 0, 1, 1, 3, 1}, {2, 4}), 4);
+  using Numbers = std::vector<int64_t>;
+  CHECK(graph.arriving().offsets.to_vector<int64_t>() == Numbers{0, 0, 3, 3, 4});
+  CHECK(graph.arriving().members.to_vector<int64_t>() == Numbers{0, 1, 3, 2});
+  CHECK(graph.leaving().offsets.to_vector<int64_t>() == Numbers{0, 2, 3, 4, 4});
+  CHECK(graph.leaving().members.to_vector<int64_t>() == Numbers{0, 3, 2, 1});
+  const Tensor messages = from_vector<float>({1, 2, 4, 8}, {4, 1});
+  CHECK(graph.aggregate(messages, nn::Aggregation::sum).to_vector<float>() ==
+        std::vector<float>{0, 11, 0, 4});
+  CHECK(graph.aggregate(messages, nn::Aggregation::mean).to_vector<float>() ==
+        std::vector<float>{0, 11.0F / 3, 0, 4});
+}
+
 TEST_CASE("a MeshGraphNet gives the same bits for any number of threads and beside other graphs") {
   const auto net = nn::make<nn::MeshGraphNet>(small_net());
   const Tensor nodes = noise({40, 3}), edges = noise({40, 2}, 2);

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <string>
 
+#include <brume/core/io/zip.h>
 #include <brume/diffusion/model.h>
 #include <brume/diffusion/preconditioners.h>
 
@@ -17,6 +18,7 @@ TEST_CASE("a class of one's own program is saved inside the library's, and loade
       {.model = nn::make<own_model::WaveDenoiser>({.features = 2, .width = 8})});
   const Tensor x = noise({3, 2}), sigma = ones({3});
   for (const char* end : {".safetensors", ".mdlus"}) {
+    if (std::string(end) == ".mdlus" && !io::has_zip()) continue;
     const std::string path =
         (std::filesystem::temp_directory_path() / (std::string("brume_own_model") + end)).string();
     nn::save(*net, path);
