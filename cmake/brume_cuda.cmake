@@ -55,6 +55,8 @@ function(brume_cuda_backend)
     target_compile_features(brume_cuda PRIVATE cxx_std_20)
     target_compile_definitions(brume_cuda PRIVATE BRUME_CUDA_EMULATED)
     set_source_files_properties(${kernels} PROPERTIES LANGUAGE CXX)
+    set_source_files_properties(${cuda}/kernels/random.cu PROPERTIES
+      COMPILE_OPTIONS "${BRUME_RANDOM_FLAGS}")
     brume_emulated_cuda(brume_cuda)
   endif()
 endfunction()

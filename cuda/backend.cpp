@@ -10,28 +10,24 @@
 namespace brume {
 namespace {
 
-const ReduceKernels no_reduce{};
 const GemmKernels no_gemm{};
 const ConvKernels no_conv{};
-const NormKernels no_norm{};
 const AttentionKernels no_attention{};
 const IndexKernels no_index{};
 const FftKernels no_fft{};
-const RandomKernels no_random{};
-const OptimKernels no_optim{};
 
 const Backend table{.name = "cuda",
                     .memory = cuda::memory,
                     .pointwise = cuda_pointwise,
-                    .reduce = no_reduce,
+                    .reduce = cuda_reduce,
                     .gemm = no_gemm,
                     .conv = no_conv,
-                    .norm = no_norm,
+                    .norm = cuda_norm,
                     .attention = no_attention,
                     .index = no_index,
                     .fft = no_fft,
-                    .random = no_random,
-                    .optim = no_optim};
+                    .random = cuda_random,
+                    .optim = cuda_optim};
 
 }  // namespace
 

@@ -12,6 +12,20 @@ namespace brume::cuda {
 /// Steps of one launch: below 2^31, which is as far as Divider is exact.
 inline constexpr int64_t kMostSteps = (int64_t{1} << 31) - 1;
 
+/// n, as far as a launch can count. @throws Error naming the operation beyond that
+inline uint32_t count32(const char* op, int64_t n) {
+  check<Error>(n <= kMostSteps, op, ": the CUDA kernel counts to 2^31, not to ", n);
+  return static_cast<uint32_t>(n);
+}
+
+/// One more axis, outside of those that the steps have.
+template <int K>
+void add_axis(Steps<K>& steps, int64_t size, const int64_t (&stride)[K]) {
+  steps.size[steps.rank] = Divider(static_cast<uint32_t>(size));
+  for (int k = 0; k < K; ++k) steps.stride[k][steps.rank] = stride[k];
+  ++steps.rank;
+}
+
 /// Whether every tensor's rows can be read `width` elements of `item` bytes at a time: contiguous
 /// and aligned to 16 bytes, or (inputs only) one value along the row. Outputs stand first.
 template <int K>

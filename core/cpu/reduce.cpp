@@ -7,9 +7,9 @@
 
 #include <brume/core/cpu/cpu_kernels.h>
 #include <brume/core/cpu/parallel.h>
-#include <brume/core/cpu/reduce_plan.h>
 #include <brume/core/cpu/reduce_sums.h>
 #include <brume/core/cpu/scan.h>
+#include <brume/core/reduce_plan.h>
 
 namespace brume {
 namespace cpu {

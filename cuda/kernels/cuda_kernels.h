@@ -6,5 +6,9 @@
 namespace brume {
 
 extern const PointwiseKernels cuda_pointwise;
+extern const ReduceKernels cuda_reduce;
+extern const NormKernels cuda_norm;
+extern const RandomKernels cuda_random;
+extern const OptimKernels cuda_optim;
 
 }  // namespace brume

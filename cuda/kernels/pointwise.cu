@@ -17,8 +17,8 @@ namespace {
 
 const FunctionKernels& kernels_of(const PointwiseFn& fn) {
   check<DeviceError>(fn.id >= 0, fn.name,
-                     ": CUDA has kernels of the functions in "
-                     "core/math/pointwise_list.h only; move the tensors to the CPU");
+                     ": no kernel on this device, which has those of the functions in "
+                     "core/math/pointwise_list.h; move the tensors to the CPU");
   static_assert(kParts == 4);
   const int element = fn.id / kParts;
   switch (fn.id % kParts) {

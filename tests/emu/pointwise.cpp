@@ -368,8 +368,8 @@ TEST_CASE("a user's function says that it runs on the CPU only") {
   const View view{x, DType::f32, {4}, {1}};
   const PointwiseFn fn{.name = "my_function", .arity = 1};
   CHECK_THROWS_WITH_AS(cuda_pointwise.forward(fn, &view, view),
-                       "my_function: CUDA has kernels of the functions in "
-                       "core/math/pointwise_list.h only; move the tensors to the CPU",
+                       "my_function: no kernel on this device, which has those of the functions in "
+                       "core/math/pointwise_list.h; move the tensors to the CPU",
                        DeviceError);
 }
 

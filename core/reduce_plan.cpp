@@ -1,9 +1,9 @@
-#include <brume/core/cpu/reduce_plan.h>
+#include <brume/core/reduce_plan.h>
 
 #include <cstdlib>
 #include <limits>
 
-namespace brume::cpu {
+namespace brume {
 
 void ReduceAxes::push_merged(ReduceAxis axis) {
   ReduceAxis& outer = axes_[count_ - 1];
@@ -70,4 +70,4 @@ ReduceWalk::ReduceWalk(const ReduceAxes& axes, int64_t start) : axes_(axes) {
   }
 }
 
-}  // namespace brume::cpu
+}  // namespace brume

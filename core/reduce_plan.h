@@ -3,7 +3,7 @@
 
 #include <brume/core/view.h>
 
-namespace brume::cpu {
+namespace brume {
 
 /// An axis of the iteration: its size, x's stride and y's stride (elements).
 struct ReduceAxis {
@@ -61,4 +61,4 @@ class ReduceWalk {
   int64_t index_[kMaxRank] = {};
 };
 
-}  // namespace brume::cpu
+}  // namespace brume
