@@ -187,7 +187,43 @@ class Writer final : public Fields {
   std::vector<Json*> at_;
 };
 
+// Lists are compared whole.
+void add_differences(std::vector<Difference>& out, const std::string& field, const Json& before,
+                     const Json& after) {
+  if (!before.is_object() || !after.is_object()) {
+    if (before != after) out.push_back({field, dump_json(before), dump_json(after)});
+    return;
+  }
+  const auto member = [](const Json& object, const std::string& key) {
+    const auto found = object.find(key);
+    return found == object.end() ? Json() : *found;
+  };
+  std::vector<std::string> keys;
+  for (const auto& entry : before.items()) keys.push_back(entry.key());
+  for (const auto& entry : after.items())
+    if (!before.contains(entry.key())) keys.push_back(entry.key());
+  const bool other_class = member(before, "module") != member(after, "module");
+  for (const std::string& key : keys)
+    if (!other_class || key == "module")
+      add_differences(out, field.empty() ? key : cat(field, ".", key), member(before, key),
+                      member(after, key));
+}
+
 }  // namespace
+
+std::vector<Difference> config_differences(std::string_view before, std::string_view after) {
+  std::vector<Difference> out;
+  add_differences(out, "", parse_json(before, "config"), parse_json(after, "config"));
+  return out;
+}
+
+std::string to_string(const std::vector<Difference>& differences) {
+  std::string out;
+  for (const Difference& d : differences)
+    out += cat(out.empty() ? "" : "; ", io::quote(d.field), " was ", io::printable(d.before),
+               ", is ", io::printable(d.after));
+  return out;
+}
 
 void read_config(const Json& json, const std::string& who,
                  const std::function<void(Fields&)>& visit) {

@@ -217,6 +217,17 @@ template <HasFields C>
 std::string to_string(const C& config) {
   return config_to_json(config);
 }
+/// A field that two configs have with different values, as JSON text; null if one lacks it.
+struct Difference {
+  std::string field;  // "optimizer.lr"
+  std::string before, after;
+};
+/// What differs between two configs given as JSON objects, in the order of their fields; of modules
+/// of different classes the class alone.
+std::vector<Difference> config_differences(std::string_view before, std::string_view after);
+/// "'steps' was 10, is 20; 'optimizer.lr' was 0.1, is 0.01"
+std::string to_string(const std::vector<Difference>& differences);
+
 /// Whether all fields are equal.
 template <HasFields C>
 bool same_config(const C& a, const C& b) {

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <brume/core/io/quote.h>
 #include <brume/core/io/safetensors.h>
 #include <brume/core/json.h>
 #include <brume/nn/model_file.h>
@@ -85,10 +86,13 @@ void load_checkpoint(const std::string& path, TrainState& state) {
   const NamedTensors model = read_prefixed(file, kModel);
   const NamedTensors averages = read_prefixed(file, kAverages);
   const NamedTensors optimizer = read_prefixed(file, kOptimizer);
-  check<FormatError>(metadata_of(file, kConfigKey) == state.model.config_json(), "'", path,
-                     "' is the checkpoint of another model: its arguments are ",
-                     metadata_of(file, kConfigKey), ", this model's are ",
-                     state.model.config_json());
+  check<FormatError>(metadata_of(file, kClassKey) == state.model.class_name(), "'", path,
+                     "' is the checkpoint of a ", io::printable(metadata_of(file, kClassKey)),
+                     ", this model is a ", state.model.class_name());
+  const std::vector<Difference> differences =
+      config_differences(metadata_of(file, kConfigKey), state.model.config_json());
+  check<FormatError>(differences.empty(), "'", path,
+                     "' is the checkpoint of another model: ", to_string(differences));
   // All that can refuse does so before anything changes; the model refuses as load_state begins.
   check<FormatError>(position.cursor >= 0 && position.step >= 0, "'", path, "': its step ",
                      position.step, " and cursor ", position.cursor, " must not be negative");

@@ -19,6 +19,23 @@ std::string made_folder(const std::string& path) {
 
 std::string checkpoint_name(int64_t step) { return cat(kPrefix, zero_padded(step, 9), kSuffix); }
 
+// Names sort as their steps.
+std::vector<std::string> checkpoint_names(const std::string& folder) {
+  std::vector<std::string> names;
+  for (const std::string& entry : io::list_folder(folder))
+    if (entry.starts_with(kPrefix) && entry.ends_with(kSuffix)) names.push_back(entry);
+  return names;
+}
+
+// Why it cannot be gone on from; "" if it can.
+std::string fault_of(const std::string& path) {
+  try {
+    return is_checkpoint(path) ? "" : cat("'", path, "' is no training checkpoint");
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
 }  // namespace
 
 RunDirectory::RunDirectory(const std::string& path)
@@ -32,10 +49,8 @@ void RunDirectory::save(const TrainState& state, int64_t keep, const io::Metadat
   const std::string folder = file("checkpoints"), name = checkpoint_name(state.step);
   save_checkpoint(io::join_path(folder, name), state, notes);
   io::write_file(io::join_path(folder, "latest"), name + "\n");
-  std::vector<std::string> older;
-  for (const std::string& entry : io::list_folder(folder))
-    if (entry.starts_with(kPrefix) && entry.ends_with(kSuffix) && entry != name)
-      older.push_back(entry);
+  std::vector<std::string> older = checkpoint_names(folder);
+  std::erase(older, name);
   const auto spare = static_cast<int64_t>(older.size()) - (keep - 1);
   for (int64_t i = 0; i < spare; ++i)
     io::remove_file(io::join_path(folder, older[static_cast<size_t>(i)]));
@@ -50,6 +65,22 @@ std::optional<std::string> latest_checkpoint(const std::string& run) {
   check<FormatError>(!name.empty() && name.find('/') == std::string::npos, pointer,
                      ": wants the name of a file beside it, got '", name, "'");
   return io::join_path(folder, name);
+}
+
+std::optional<std::string> whole_checkpoint(const std::string& run) {
+  const std::optional<std::string> newest = latest_checkpoint(run);
+  if (!newest) return newest;
+  const std::string fault = fault_of(*newest);
+  if (fault.empty()) return newest;
+  const std::string folder = io::folder_of(*newest);
+  const std::vector<std::string> names = checkpoint_names(folder);
+  const auto whole = std::find_if(names.rbegin(), names.rend(), [&](const std::string& name) {
+    return fault_of(io::join_path(folder, name)).empty();
+  });
+  check<FormatError>(whole != names.rend(), fault,
+                     "; no other checkpoint is there, so the run must begin anew");
+  throw FormatError(cat(fault, "; ", *whole, " beside it is whole: go on from it after echo ",
+                        *whole, " > ", io::join_path(folder, "latest")));
 }
 
 }  // namespace brume::nn

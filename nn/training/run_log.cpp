@@ -35,6 +35,13 @@ void filter_lines(const std::string& path, Keep keep) {
   if (kept != text) io::write_file(path, kept);
 }
 
+// With the digits of an f32, which is what losses and norms are computed in.
+double as_f32(double value) {
+  const std::string digits = cat(static_cast<float>(value));
+  std::from_chars(digits.data(), digits.data() + digits.size(), value);
+  return value;
+}
+
 int64_t step_of_csv(const std::string& line) {
   int64_t step = 0;
   const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), step);
@@ -67,7 +74,8 @@ RunLog::~RunLog() = default;
 void RunLog::append(int64_t step, const LogRow& row) {
   Json json{{"step", step}};
   std::string heading = "step", line = std::to_string(step);
-  for (const auto& [name, value] : row) {
+  for (const auto& [name, exact] : row) {
+    const double value = as_f32(exact);
     json[name] = std::isfinite(value) ? Json(value) : Json(cat(value));
     heading += "," + name;
     line += "," + cat(value);

@@ -159,6 +159,20 @@ io::SystemCalls FakeDisk::calls_table() {
                         : io::FileStatus{FileKind::folder, 0};
     return 0;
   };
+  table.lock = [](int) -> int { return current().fails() ? -1 : 0; };
+  table.map = [](int file, size_t bytes) -> void* {
+    FakeDisk& disk = current();
+    if (disk.fails()) return nullptr;
+    const std::string& from = disk.open_.at(file).file->bytes;
+    auto* pages = new char[bytes];
+    std::memcpy(pages, from.data(), std::min(bytes, from.size()));
+    return pages;
+  };
+  table.unmap = [](void* data, size_t) -> int {
+    delete[] static_cast<char*>(data);
+    return 0;
+  };
+  table.make_folder = [](const char*, unsigned) -> int { return current().fails() ? -1 : 0; };
   table.rename = [](const char* from, const char* to) -> int {
     FakeDisk& disk = current();
     if (disk.fails()) return -1;

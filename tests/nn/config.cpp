@@ -79,6 +79,18 @@ TEST_CASE("a config read back from its JSON is the same config") {
   CHECK_FALSE(nn::same_config(c, EverythingConfig{}));
 }
 
+TEST_CASE("two configs differ by the fields that differ, each with both values") {
+  const std::string before = R"({"a": 1, "net": {"module": "A", "args": {"w": [1, 2], "b": 2}}})";
+  const auto differences = [&](const char* after) {
+    return to_string(nn::config_differences(before, after));
+  };
+  CHECK(differences(R"({"net": {"args": {"b": 2, "w": [1, 2]}, "module": "A"}, "a": 1})").empty());
+  CHECK(differences(R"({"a": 1.5, "net": {"module": "A", "args": {"w": [1], "b": 2}}, "c": 3})") ==
+        "'a' was 1, is 1.5; 'net.args.w' was [1,2], is [1]; 'c' was null, is 3");
+  CHECK(differences(R"({"a": 1, "net": {"module": "B", "args": {"v": 7}}})") ==
+        "'net.module' was \"A\", is \"B\"");
+}
+
 TEST_CASE("fields that JSON lacks keep their defaults") {
   CHECK(nn::same_config(read("{}"), EverythingConfig{}));
   CHECK(read(R"({"init":{"init_weight":0}})").init.init_weight == 0);
