@@ -233,9 +233,14 @@ const Backend& kernels(const Tensor& x) { return backend(x.device().type); }
 namespace {
 
 // Rows of the last axis on one line, long axes as their first and last three entries.
-void print(std::string& out, const double* values, const Shape& shape, int axis, int64_t step) {
+// An f32 is printed as such: as a double it would take 17 digits.
+void print(std::string& out, const double* values, DType dtype, const Shape& shape, int axis,
+           int64_t step) {
   if (axis == shape.rank()) {
-    detail::append(out, *values);
+    if (dtype == DType::f32)
+      detail::append(out, static_cast<float>(*values));
+    else
+      detail::append(out, *values);
     return;
   }
   constexpr int64_t kEdge = 3;
@@ -250,7 +255,7 @@ void print(std::string& out, const double* values, const Shape& shape, int axis,
       i = shape[axis] - kEdge - 1;
       continue;
     }
-    print(out, values + i * step, shape, axis + 1, step);
+    print(out, values + i * step, dtype, shape, axis + 1, step);
   }
   out += ']';
 }
@@ -261,7 +266,7 @@ std::string to_string(const Tensor& x) {
   if (!x.defined()) return "undefined";
   const std::vector<double> values = on_host(x).to_vector<double>();
   std::string out;
-  if (x.numel() > 0) print(out, values.data(), x.shape(), 0, x.numel());
+  if (x.numel() > 0) print(out, values.data(), x.dtype(), x.shape(), 0, x.numel());
   return out + cat(x.numel() > 0 ? " " : "", x.dtype(), " ", x.shape());
 }
 

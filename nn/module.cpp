@@ -109,6 +109,14 @@ NamedTensors Module::parameters() const {
   return out;
 }
 
+NamedTensors Module::fixed_buffers() const {
+  NamedTensors out;
+  for (const Named& m : modules())
+    for (const Slot& s : m.module->buffers_)
+      if (s.persistence == fixed) out.push_back({join(m.path, s.name), s.tensor});
+  return out;
+}
+
 NamedTensors Module::buffers() const {
   NamedTensors out;
   std::unordered_set<const TensorImpl*> seen;
@@ -124,7 +132,7 @@ NamedTensors Module::state() const {
   for (const Named& m : modules()) {
     for (const Slot& s : m.module->parameters_) out.push_back({join(m.path, s.name), s.tensor});
     for (const Slot& s : m.module->buffers_)
-      if (s.is_persistent) out.push_back({join(m.path, s.name), s.tensor});
+      if (s.persistence != transient) out.push_back({join(m.path, s.name), s.tensor});
   }
   return out;
 }

@@ -39,7 +39,10 @@ struct LegacyKeys {
   std::vector<std::string> dropped{};   // beginnings of keys that mean nothing here
 };
 
-enum Persistence : bool { transient = false, persistent = true };
+/// Of buffers. `transient` ones are computed by the constructor and never saved; `fixed` ones too,
+/// but files have them, and one with other values was written with other arguments.
+enum class Persistence { transient, persistent, fixed };
+using enum Persistence;
 
 /// `weight` in the dtype of the input it meets; itself if they agree or it is undefined.
 Tensor as_dtype(const Tensor& weight, const Tensor& x);
@@ -66,10 +69,11 @@ class Module {
 
   /// All parameters, each once, under its first name.
   NamedTensors parameters() const;
-  /// All buffers, each once; `transient` ones are computed by the constructor and never saved.
+  /// All buffers, each once.
   NamedTensors buffers() const;
-  /// What a file keeps: parameters and persistent buffers under every name, per module its own
-  /// parameters, its own buffers, then its children.
+  NamedTensors fixed_buffers() const;
+  /// What a file keeps: parameters and buffers that are not transient under every name, per module
+  /// its own parameters, its own buffers, then its children.
   NamedTensors state() const;
   /// Elements in parameters(), frozen ones included.
   int64_t parameter_count() const;
@@ -138,7 +142,7 @@ class Module {
   struct Slot {
     std::string name;
     Tensor tensor;
-    bool is_persistent;
+    Persistence persistence;
   };
   struct Child {
     std::string name;

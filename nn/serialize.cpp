@@ -1,6 +1,7 @@
 #include <brume/nn/serialize.h>
 
 #include <algorithm>
+#include <cmath>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -109,10 +110,32 @@ std::vector<Tensor> read_all(const std::vector<std::pair<Tensor, const StoredTen
   return values;
 }
 
+// A file in 16 bits has the same values up to their rounding.
+bool nearly_same(const Tensor& x, const Tensor& y) {
+  const std::vector<double> a = x.to_vector<double>(), b = y.to_vector<double>();
+  double largest = 0, difference = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    largest = std::max(largest, std::abs(a[i]));
+    difference = std::max(difference, std::abs(a[i] - b[i]));
+  }
+  return difference <= 0.01 * largest;
+}
+
+void check_fixed_buffers(const Module& module, const Match& fits, const std::vector<Tensor>& values,
+                         const std::string& who) {
+  for (const NamedTensor& wanted : module.fixed_buffers())
+    for (size_t i = 0; i < values.size(); ++i)
+      if (fits.pairs[i].first.handle() == wanted.tensor.handle())
+        check<FormatError>(nearly_same(values[i], wanted.tensor), who, ": ", wanted.name, " is ",
+                           values[i], " in the file, but ", wanted.tensor,
+                           " by the arguments; the weights were trained with another one");
+}
+
 KeyReport load_offered(Module& module, std::vector<StoredTensor> offered, const std::string& who,
                        Strictness strictness) {
   Match fits = match(module, offered, who, strictness);
   const std::vector<Tensor> values = read_all(fits.pairs, false);
+  check_fixed_buffers(module, fits, values, who);
   const NoGrad no_grad;
   for (size_t i = 0; i < values.size(); ++i) copy_(fits.pairs[i].first, values[i]);
   return std::move(fits.report);
@@ -166,6 +189,7 @@ Ref<Module> load(const std::string& path, const LoadOptions& options) {
   }
   const Match fits = match(*module, file.tensors, who, Strictness::strict);
   const std::vector<Tensor> values = read_all(fits.pairs, true);
+  check_fixed_buffers(*module, fits, values, who);
   for (size_t i = 0; i < values.size(); ++i) detail::replace_memory(fits.pairs[i].first, values[i]);
   return module;
 }

@@ -26,6 +26,10 @@ void check_term(const char* who, const char* what, const Tensor& term, const Sha
                      " and x on ", x.device());
 }
 
+void check_eps(const char* who, double eps) {
+  check(eps >= 0, who, ": eps must not be negative, got ", eps);
+}
+
 // Channels side by side, as the kernels want them; lines may be apart (a slice of [B, 2 C]).
 Tensor packed_channels(const Tensor& term) {
   if (!term.defined() || term.shape().back() <= 1 || term.strides().back() == 1) return term;
@@ -46,6 +50,7 @@ Tensor group_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, int
   const int64_t batch = x.size(0), channels = x.size(1);
   check(groups >= 1 && channels % groups == 0, "group_norm: ", groups,
         " groups do not divide the channels of x ", x.shape());
+  check_eps("group_norm", o.eps);
   check_term("group_norm", "weight", weight, {channels}, x);
   check_term("group_norm", "bias", bias, {channels}, x);
   check_term("group_norm", "add", o.add, {batch, channels}, x);
@@ -114,6 +119,7 @@ View as_lines(const Tensor& term) {
 // Normalised rows times (weight + offset) plus bias; see NormKernels::row_norm.
 Tensor row_norm(const char* who, const char* who_backward, const Tensor& x, const Tensor& weight,
                 const Tensor& bias, const RowNormParams& params) {
+  check_eps(who, params.eps);
   const Tensor rows = relayout(x, Layout::row_major);
   const Tensor w_packed = packed_channels(weight), b_packed = packed_channels(bias);
   const View view = as_rows(rows);

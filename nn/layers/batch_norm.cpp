@@ -9,6 +9,7 @@ namespace brume::nn {
 
 BatchNorm::BatchNorm(const Config& c) : config_(c) {
   check(c.num_features > 0, "BatchNorm: num_features must be positive, got ", c.num_features);
+  check(c.eps >= 0, "BatchNorm: eps must not be negative, got ", c.eps);
   weight_ = param("weight", {c.num_features}, Init::constant(1));
   bias_ = param("bias", {c.num_features}, Init::constant(0));
   running_mean_ = buffer("running_mean", {c.num_features}, Init::constant(0));

@@ -36,7 +36,9 @@ GroupNorm::GroupNorm(const Config& c)
 GroupNorm::GroupNorm(const Config& c, int64_t groups)
     : groups_(groups), eps_(c.eps), always_biased_(c.use_apex_gn) {
   check(c.num_channels % groups_ == 0, "GroupNorm: num_channels ", c.num_channels,
-        " is not a multiple of its ", groups_, " groups");
+        " is not a multiple of its ", groups_, " groups; multiples of ", c.min_channels_per_group,
+        " up to ", c.min_channels_per_group * c.num_groups, " and of ", c.num_groups,
+        " beyond are (a UNet's are model_channels times each channel_mult, and sums of these)");
   if (c.act) act_ = activation_of(*c.act);
   weight = param("weight", {c.num_channels}, Init::constant(1));
   bias = param("bias", {c.num_channels}, Init::constant(0));

@@ -139,4 +139,5 @@ TEST_CASE("a long tensor prints abridged") {
   CHECK(to_string(from_vector<float>({1, 2.5, -3}, {3})) == "[1, 2.5, -3] f32 [3]");
   CHECK(to_string(arange(0, 100)) == "[0, 1, 2, ..., 97, 98, 99] f32 [100]");
   CHECK(to_string(Tensor()) == "undefined");
+  CHECK(to_string(full({1}, 0.1)) == "[0.1] f32 [1]");  // not 0.10000000149011612
 }

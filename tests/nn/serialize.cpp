@@ -77,6 +77,24 @@ TEST_CASE("a file alone rebuilds the module") {
                        FormatError);
 }
 
+TEST_CASE(
+    "a resample filter that is not that of the arguments is noticed, in 16 bits it is the same") {
+  const auto filtered = [](std::vector<double> taps) {
+    return nn::make<nn::Conv2d>({.in_channels = 1,
+                                 .out_channels = 1,
+                                 .kernel = 0,
+                                 .down = true,
+                                 .resample_filter = std::move(taps)});
+  };
+  const auto conv = filtered({1, 1});
+  CHECK_THROWS_WITH_AS(nn::load_state(*conv, filtered({1, 2})->state()),
+                       doctest::Contains("resample_filter is [[[[0.11111111, 0.22222222]"),
+                       FormatError);
+  const auto other = filtered({1, 3});
+  other->to(DType::bf16);
+  nn::load_state(*filtered({1, 3}), other->state());
+}
+
 TEST_CASE("a file without a class says what to do, and one of another kind is refused") {
   const TemporaryFile file("brume_nn_bare.safetensors");
   const std::vector<std::pair<std::string, Tensor>> one{{"a", zeros({2})}};

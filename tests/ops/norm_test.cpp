@@ -33,6 +33,14 @@ Tensors run(const Tensors& in, const Tensor& weight, const Tensor& bias) {
 
 }  // namespace
 
+TEST_CASE("a variance cannot be shifted below zero") {
+  const Tensor x = ones({2, 4});
+  CHECK_THROWS_WITH_AS(group_norm(x, {}, {}, 2, {.eps = -1}),
+                       "group_norm: eps must not be negative, got -1", ShapeError);
+  CHECK_THROWS_AS(layer_norm(x, {}, {}, -1), ShapeError);
+  CHECK_THROWS_AS(rms_norm(x, {}, -1), ShapeError);
+}
+
 TEST_CASE("a sample's group norm has the same bits alone, in a batch, and on any threads") {
   // Channels that do not fill vectors, pixels that do not fill chunks.
   for (const Shape& image : {Shape{24, 41, 40}, Shape{64, 32, 32}, Shape{8, 1, 1}}) {
