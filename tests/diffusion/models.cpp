@@ -1,5 +1,7 @@
 #include <brume/diffusion/model.h>
 
+#include <filesystem>
+
 #include <doctest/doctest.h>
 
 #include <brume/autograd/backward.h>
@@ -84,7 +86,8 @@ TEST_CASE("a preconditioned network is rebuilt from its file alone, with the sam
   const auto net = nn::make<SongUNetAdapter>(small());
   const auto edm = nn::make<EDMPreconditioner>({.model = net, .sigma_data = 0.75});
   edm->eval();
-  const std::string path = "edm_of_song_unet.safetensors";
+  const std::string path =
+      (std::filesystem::temp_directory_path() / "brume_edm_of_song_unet.safetensors").string();
   nn::save(*edm, path);
   const nn::Ref<nn::Module> again = load(path);
   again->eval();
