@@ -32,6 +32,8 @@ void detail::register_call(std::type_index type, CallModule call) {
   calls().by_type[type] = call;
 }
 
+bool is_model(const nn::Module& module) { return find_call(module) != nullptr; }
+
 AnyModel::AnyModel(nn::Ref<nn::Module> module) : module_(std::move(module)) {
   const detail::CallModule call = find_call(*module_);
   check<Error>(call != nullptr, "AnyModel: ", module_->class_name(),

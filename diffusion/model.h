@@ -28,6 +28,9 @@ using Denoiser = std::function<Tensor(const Tensor& x, const Tensor& t)>;
 
 using ModelCall = std::function<Tensor(const Tensor& x, const Tensor& t, const Condition& c)>;
 
+/// Whether AnyModel takes a module whose type is known at run time alone.
+bool is_model(const nn::Module& module);
+
 /// Any model, its type erased. Remembers the module, if there is one, so parameters, train() and
 /// saving reach through it.
 class AnyModel {

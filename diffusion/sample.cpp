@@ -28,7 +28,9 @@ Tensor times_of(const Tensor& xN, const NoiseScheduler& scheduler, const SampleO
 // "12.5 (sigma 12.5)"
 std::string describe_time(const Tensor& t, const NoiseScheduler& scheduler) {
   const auto* process = dynamic_cast<const LinearGaussianNoiseScheduler*>(&scheduler);
-  return process ? cat(t.item(), " (sigma ", process->sigma(t).item(), ")") : cat(t.item());
+  const auto time = static_cast<float>(t.item());
+  return process ? cat(time, " (sigma ", static_cast<float>(process->sigma(t).item()), ")")
+                 : cat(time);
 }
 
 // A sum is finite only if all elements are; it may also overflow, so elements are asked then.

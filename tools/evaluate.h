@@ -7,14 +7,17 @@
 namespace brume::tools {
 
 struct EvaluateArguments {
-  std::string run, classifier;  // classifier: its run folder, or empty
+  std::string run, classifier;  // run: its folder, or a model in it; classifier: likewise, or empty
+  std::string data{}, labels{};  // where the data are now, if not where the run read them
   int64_t num = 500, first_seed = 1000;
+  Device device = kCpu;
   DrawOptions draw;
   bool json = false;
 };
 
 /// Judges a run by its samples: are they what was asked for (if a classifier tells), do they vary,
-/// and are they new? Prints the figures; the exit code is 0 whatever they are.
+/// and are they new? Prints the figures beside what a good run has; the exit code is 0 whatever
+/// they are.
 /// @throws Error if the run holds no sample out, or has no labels for the classifier to name; if a
 ///         sample is not finite, or fewer than two of a class are asked for
 int evaluate(const EvaluateArguments& arguments);

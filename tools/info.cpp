@@ -9,6 +9,8 @@
 #include <brume/core/json.h>
 #include <brume/nn/model_file.h>
 
+#include "run_folder.h"
+
 namespace brume::tools {
 namespace {
 
@@ -63,7 +65,7 @@ void print(const Json& all) {
 }  // namespace
 
 int info(const std::string& path, bool json) {
-  const Json all = describe(nn::open_model_file(path));
+  const Json all = describe(nn::open_model_file(model_of(path)));
   if (json)
     std::printf("%s\n", dump_json(all, 2).c_str());
   else

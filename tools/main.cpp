@@ -8,6 +8,7 @@
 #include <brume/core/error.h>
 
 #include "convert.h"
+#include "device.h"
 #include "evaluate.h"
 #include "info.h"
 #include "sample.h"
@@ -28,29 +29,49 @@ CLI::Validator at_least(int64_t least) {
           ""};
 }
 
+void add_device_option(CLI::App& app, std::string& device) {
+  app.add_option("--device", device, "cpu, cuda, or auto: cuda if there is one")
+      ->check(CLI::IsMember({"cpu", "cuda", "auto"}))
+      ->capture_default_str();
+}
+
+// CLI11 would call an unknown command an unexpected argument.
+void check_command(const CLI::App& app, int argc, char** argv) {
+  if (argc < 2 || argv[1][0] == '-') return;
+  std::string known;
+  for (const CLI::App* command : app.get_subcommands({})) {
+    if (command->get_name() == argv[1]) return;
+    known += cat(known.empty() ? "" : ", ", command->get_name());
+  }
+  throw Error(cat("no command is called '", argv[1], "'; there are ", known));
+}
+
 void add_draw_options(CLI::App& app, tools::DrawOptions& draw) {
-  app.add_option("--steps", draw.steps, "steps from noise to sample")->capture_default_str();
+  app.add_option("--steps", draw.steps, "steps from noise to sample")
+      ->check(at_least(2))
+      ->capture_default_str();
   app.add_option("--batch", draw.batch, "samples at a time; changes no bit")
       ->check(at_least(1))
       ->capture_default_str();
   app.add_option("--solver", draw.solver,
                  "euler, heun, edm_stochastic_euler or edm_stochastic_heun")
       ->capture_default_str();
-  app.add_option("--churn", draw.S_churn, "noise put back by the stochastic solvers")
-      ->capture_default_str();
+  app.add_option("--churn", draw.S_churn, "noise put back by the stochastic solvers (40)");
 }
 
 int run(int argc, char** argv) {
   CLI::App app("Diffusion models: train, sample, evaluate");
   app.require_subcommand(1);
   app.fallthrough();
+  app.set_version_flag("--version", "brume " BRUME_VERSION);
+  std::string device = "cpu";
   int threads = 0;
   app.add_option("--threads", threads, "threads to use (all)")->check(CLI::Range(1, kMostThreads));
 
   tools::TrainArguments train;
   int64_t seed = -1;
   auto* train_command = app.add_subcommand("train", "train a model as a JSON file says");
-  train_command->add_option("config", train.config, "the options")->required();
+  train_command->add_option("config", train.config, "the options (those of the resumed run)");
   train_command->add_option("--out", train.out,
                             "run folder (the resumed one, else runs/run); holds no other run");
   train_command->add_option("--resume", train.resume, "go on from this run's newest checkpoint");
@@ -58,14 +79,14 @@ int run(int argc, char** argv) {
   train_command->add_option("--seed", seed, "seed of everything random")->check(at_least(0));
   train_command->add_flag("--dry-run", train.dry_run, "measure one step and write nothing");
   train_command->add_flag("--quiet", train.quiet, "print no progress");
+  add_device_option(*train_command, device);
 
   tools::SampleArguments sample;
   bool quiet = false;
   auto* sample_command = app.add_subcommand("sample", "draw samples from a trained model");
   sample_command->add_option("path", sample.path, "a run folder or a model's file")->required();
-  sample_command->add_option("--num", sample.num, "how many")
-      ->check(at_least(1))
-      ->capture_default_str();
+  sample_command->add_option("--num", sample.num, "how many (as many as --seeds, or 16)")
+      ->check(at_least(1));
   sample_command->add_option("--classes", sample.classes, "which classes: 3,5 or 0-9");
   sample_command->add_option("--seeds", sample.seeds, "one for each sample (0, 1, ...)");
   sample_command->add_option("--shape", sample.shape, "of one sample, if the file does not say it")
@@ -74,10 +95,13 @@ int run(int argc, char** argv) {
       ->default_val("samples.png");
   sample_command->add_flag("--quiet", quiet, "print no progress");
   add_draw_options(*sample_command, sample.draw);
+  add_device_option(*sample_command, device);
 
   tools::EvaluateArguments evaluate;
   auto* evaluate_command = app.add_subcommand("evaluate", "judge a run by its samples");
-  evaluate_command->add_option("run", evaluate.run, "the run folder")->required();
+  evaluate_command->add_option("run", evaluate.run, "a run folder or a model in it")->required();
+  evaluate_command->add_option("--data", evaluate.data, "where data.x is now");
+  evaluate_command->add_option("--labels", evaluate.labels, "where data.labels is now");
   evaluate_command->add_option("--classifier", evaluate.classifier,
                                "run folder of a classifier, which names the samples");
   evaluate_command->add_option("--num", evaluate.num, "how many samples")
@@ -85,11 +109,12 @@ int run(int argc, char** argv) {
       ->capture_default_str();
   evaluate_command->add_flag("--json", evaluate.json, "figures as JSON");
   add_draw_options(*evaluate_command, evaluate.draw);
+  add_device_option(*evaluate_command, device);
 
   std::string info_path;
   bool info_json = false;
   auto* info_command = app.add_subcommand("info", "show what a model's file holds");
-  info_command->add_option("file", info_path)->required();
+  info_command->add_option("path", info_path, "a model's file or a run folder")->required();
   info_command->add_flag("--json", info_json, "as JSON");
 
   std::string convert_in, convert_out;
@@ -98,14 +123,12 @@ int run(int argc, char** argv) {
   convert_command->add_option("in", convert_in, ".safetensors, .mdlus, .pt or .pth")->required();
   convert_command->add_option("out", convert_out, ".safetensors, .mdlus or .pt")->required();
 
-  std::string device = "cpu";
   bool coverage = false;
   auto* selftest_command = app.add_subcommand("selftest", "prove every operation on this machine");
-  selftest_command->add_option("--device", device, "cpu or cuda")
-      ->check(CLI::IsMember({"cpu", "cuda"}))
-      ->capture_default_str();
+  add_device_option(*selftest_command, device);
   selftest_command->add_flag("--coverage", coverage, "list what is proven instead");
 
+  check_command(app, argc, argv);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -114,14 +137,19 @@ int run(int argc, char** argv) {
   if (threads > 0) set_num_threads(threads);
   if (train_command->parsed()) {
     if (seed >= 0) train.seed = seed;
+    train.device = tools::device_named(device);
     return tools::train(train);
   }
   if (sample_command->parsed()) {
     sample.draw.quiet = quiet;
+    sample.device = tools::device_named(device);
     return tools::sample(sample);
   }
-  if (evaluate_command->parsed()) return tools::evaluate(evaluate);
-  if (selftest_command->parsed()) return tools::selftest(device == "cuda", coverage);
+  if (evaluate_command->parsed()) {
+    evaluate.device = tools::device_named(device);
+    return tools::evaluate(evaluate);
+  }
+  if (selftest_command->parsed()) return tools::selftest(tools::device_named(device), coverage);
   if (convert_command->parsed()) return tools::convert_file(convert_in, convert_out);
   return tools::info(info_path, info_json);
 }

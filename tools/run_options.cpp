@@ -7,6 +7,7 @@
 #include <brume/core/json.h>
 #include <brume/diffusion/builtin.h>
 #include <brume/nn/config_json.h>
+#include <brume/nn/data/png_folder.h>
 
 namespace brume::io {
 
@@ -44,6 +45,27 @@ void apply_change(Json& json, const std::string& change) {
   }
 }
 
+nn::LabelledImages read_samples(const DataOptions& o) {
+  if (io::file_status(o.x).kind != io::FileKind::folder)
+    return {.x = io::read_npy(o.x), .labels = o.labels.empty() ? Tensor{} : io::read_npy(o.labels)};
+  nn::LabelledImages images = nn::read_png_folder(o.x);
+  check<Error>(o.labels.empty() || !images.labels.defined(), "data.labels: leave it out; '", o.x,
+               "' has a sub-folder for each class");
+  if (!o.labels.empty()) images.labels = io::read_npy(o.labels);
+  return images;
+}
+
+std::shared_ptr<const nn::Dataset> read_data(const DataOptions& o) {
+  const nn::LabelledImages samples = read_samples(o);
+  try {
+    return std::make_shared<nn::ArrayDataset>(samples.x, samples.labels, o.scale, o.shift);
+  } catch (const Error& error) {
+    throw ShapeError(cat("data.x '", o.x, "'",
+                         o.labels.empty() ? "" : cat(" with data.labels '", o.labels, "'"), ": ",
+                         error.what()));
+  }
+}
+
 }  // namespace
 
 nn::Names names_of(OptimizerName) {
@@ -56,7 +78,7 @@ nn::Names names_of(Task) {
 }
 
 RunOptions read_run_options(const std::string& path, const std::vector<std::string>& changes,
-                            std::optional<int64_t> seed) {
+                            std::optional<int64_t> seed, nn::Construction::Mode mode) {
   Json json = parse_json(io::read_file(path, kMaxConfigBytes), path);
   check<FormatError>(json.is_object(), path, ": wants an object of options, got ",
                      json.type_name());
@@ -66,7 +88,7 @@ RunOptions read_run_options(const std::string& path, const std::vector<std::stri
   // The model among the options is constructed while they are read, so its seed comes first.
   Generator weights =
       generator_of(has_seed ? json["seed"].get<int64_t>() : RunOptions{}.seed, Stream::weights);
-  const nn::Construction construction(weights);
+  const nn::Construction construction(mode, &weights);
   diffusion::register_builtin();
   RunOptions options;
   nn::read_config(json, path, [&](nn::Fields& v) { v.value(options); });
@@ -76,15 +98,27 @@ RunOptions read_run_options(const std::string& path, const std::vector<std::stri
                                     {"checkpoint_steps", options.checkpoint_steps},
                                     {"keep_checkpoints", options.keep_checkpoints}})
     check(value >= 1, path, ": ", name, " must be at least 1, got ", value);
-  check(options.sample_steps >= 0, path, ": sample_steps must not be negative, got ",
-        options.sample_steps);
+  for (const auto& [name, value] : {std::pair{"sample_steps", options.sample_steps},
+                                    {"optimizer.warmup_steps", options.optimizer.warmup_steps}})
+    check(value >= 0, path, ": ", name, " must not be negative, got ", value);
+  check(options.optimizer.clip_norm >= 0, path, ": optimizer.clip_norm must not be negative, got ",
+        options.optimizer.clip_norm);
+  const int64_t every = options.data.holdout_every;
+  check(every == 0 || every >= 2, path,
+        ": data.holdout_every wants 0 for no holdout, or at least 2, got ", every);
   return options;
 }
 
+RunOptions options_of_run(const std::string& run, const std::vector<std::string>& changes) {
+  return read_run_options(io::join_path(run, "options.json"), changes, {},
+                          nn::Construction::Mode::shapes_only);
+}
+
 RunData open_data(const DataOptions& o) {
-  const Tensor labels = o.labels.empty() ? Tensor{} : io::read_npy(o.labels);
-  auto all = std::make_shared<nn::ArrayDataset>(io::read_npy(o.x), labels, o.scale, o.shift);
+  const std::shared_ptr<const nn::Dataset> all = read_data(o);
   if (o.holdout_every == 0) return {.train = all, .holdout = nullptr};
+  check(o.holdout_every <= all->size(), "data.holdout_every is ", o.holdout_every,
+        ", but data.x has only ", all->size(), " samples");
   return {.train = std::make_shared<nn::Split>(all, o.holdout_every, nn::Split::Part::others),
           .holdout = std::make_shared<nn::Split>(all, o.holdout_every, nn::Split::Part::every)};
 }

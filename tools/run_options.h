@@ -8,6 +8,7 @@
 #include <brume/core/io/png.h>
 #include <brume/diffusion/schedulers/edm.h>
 #include <brume/nn/data/dataset.h>
+#include <brume/nn/init.h>
 #include <brume/nn/optim/optimizer.h>
 
 namespace brume::io {
@@ -17,9 +18,9 @@ nn::Names names_of(Colours);  // among the options
 namespace brume::tools {
 
 struct DataOptions {
-  std::string x, labels;                     // .npy files, relative to the working directory
-  double scale = 1, shift = 0;               // applied to x
-  int64_t holdout_every = 0;                 // every n-th sample is only looked at; 0: none
+  std::string x, labels;        // .npy, or x a folder of PNG; relative to the working directory
+  double scale = 1, shift = 0;  // applied to x
+  int64_t holdout_every = 0;    // every n-th sample is only looked at; 0: none
   io::Colours colours = io::Colours::plain;  // of pictures of samples
   template <class V>
   void fields(V& v) {
@@ -82,14 +83,19 @@ struct RunOptions {
 };
 
 /// Reads a configuration and changes it: "key.key=value" sets one option, the seed draws the
-/// model's first weights. @throws FormatError, IoError
+/// model's first weights (unless `mode` leaves them out). @throws FormatError, IoError
 RunOptions read_run_options(const std::string& path, const std::vector<std::string>& changes,
-                            std::optional<int64_t> seed);
+                            std::optional<int64_t> seed,
+                            nn::Construction::Mode mode = nn::Construction::Mode::initialise);
+
+/// The options that a run folder was trained with; the model has no memory.
+RunOptions options_of_run(const std::string& run, const std::vector<std::string>& changes = {});
 
 /// The data of a run, in its two parts; without a holdout the second is null.
 struct RunData {
   std::shared_ptr<const nn::Dataset> train, holdout;
 };
+/// @throws IoError, FormatError; ShapeError if they cannot be trained on
 RunData open_data(const DataOptions& options);
 
 /// Streams of random numbers of a run, apart from each other.

@@ -8,20 +8,24 @@
 #include <brume/autograd/mode.h>
 #include <brume/autograd/ops/shape.h>
 #include <brume/core/io/npy.h>
-#include <brume/diffusion/builtin.h>
 #include <brume/diffusion/sample.h>
 #include <brume/diffusion/solvers/edm_stochastic.h>
 #include <brume/nn/model_file.h>
-#include <brume/nn/serialize.h>
-#include <brume/nn/training/run_directory.h>
+
+#include "device.h"
+#include "run_folder.h"
 
 namespace brume::tools {
 namespace {
 
 diffusion::Solver make_solver(const DrawOptions& o, diffusion::NoiseSource& noise) {
+  const bool plain = o.solver == "heun" || o.solver == "euler";
+  check<Error>(!plain || !o.S_churn, "--churn: ", o.solver,
+               " puts no noise back; the solvers edm_stochastic_euler and edm_stochastic_heun do");
   if (o.solver == "heun") return diffusion::HeunSolver{};
   if (o.solver == "euler") return diffusion::EulerSolver{};
-  const diffusion::ChurnOptions churn{.noise = &noise, .S_churn = o.S_churn, .num_steps = o.steps};
+  const diffusion::ChurnOptions churn{
+      .noise = &noise, .S_churn = o.S_churn.value_or(40), .num_steps = o.steps};
   if (o.solver == "edm_stochastic_euler") return diffusion::EDMStochasticEulerSolver{churn};
   if (o.solver == "edm_stochastic_heun") return diffusion::EDMStochasticHeunSolver{churn};
   throw Error(cat("--solver: '", o.solver,
@@ -38,20 +42,14 @@ int64_t parse_number(std::string_view text, const std::string& who) {
 
 }  // namespace
 
-Sampler open_sampler(const std::string& path) {
-  std::string file = path;
-  if (io::file_status(path).kind == io::FileKind::folder) {
-    file = io::join_path(path, "model.safetensors");
-    if (io::file_status(file).kind == io::FileKind::missing) {
-      const auto newest = nn::latest_checkpoint(path);
-      check<IoError>(newest.has_value(), "'", path, "' has neither a model nor a checkpoint");
-      file = *newest;
-    }
-  }
-  diffusion::register_builtin();
-  Sampler sampler{.model = nn::is_checkpoint(file) ? nn::load_averaged(file) : nn::load(file),
-                  .notes = {}};
-  sampler.model->eval();
+Sampler open_sampler(const std::string& path, Device device) {
+  const std::string file = model_of(path);
+  Sampler sampler{.model = load_model(file), .notes = {}};
+  check<Error>(diffusion::is_model(*sampler.model), "'", file, "' holds a ",
+               sampler.model->class_name(),
+               ", from which no samples can be drawn: it is no "
+               "diffusion model");
+  sampler.model->to(device);
   const io::Metadata texts = nn::open_model_file(file).notes;
   const auto notes = texts.find(kSamplingKey);
   if (notes != texts.end())
@@ -64,11 +62,14 @@ Tensor draw(const Sampler& sampler, const std::vector<uint64_t>& seeds,
   check(!sampler.notes.shape.empty(),
         "sample: the file does not say what shape its samples have; "
         "give --shape, such as --shape 1,8,8");
-  check(classes.empty() == (sampler.notes.classes == 0), "sample: the model has ",
-        sampler.notes.classes, " classes; ",
+  const int64_t known = sampler.notes.classes;
+  check(classes.empty() == (known == 0), "sample: the model has ", known, " classes; ",
         classes.empty() ? "say which with --classes" : "leave --classes out");
+  for (int64_t c : classes)
+    check(c < known, "--classes: ", c, " is not one of the model's, which are 0 to ", known - 1);
   const NoGrad no_grad;
   const diffusion::EDMNoiseScheduler scheduler(sampler.notes.noise);
+  const Device device = device_of(*sampler.model);
   const diffusion::AnyModel model(sampler.model);
   const Tensor times = scheduler.timesteps(o.steps), first = slice(times, 0, 0, 1);
   std::vector<Tensor> parts;
@@ -80,11 +81,12 @@ Tensor draw(const Sampler& sampler, const std::vector<uint64_t>& seeds,
     if (!classes.empty()) {
       const std::vector<int64_t> some(classes.begin() + static_cast<int64_t>(begin),
                                       classes.begin() + static_cast<int64_t>(end));
-      condition = one_hot(from_vector(some, {count}), sampler.notes.classes);
+      condition = transfer(one_hot(from_vector(some, {count}), known), device);
     }
     Shape shape{count};
     for (int64_t size : sampler.notes.shape) shape.push_back(size);
-    const Tensor start = scheduler.init_latents(shape, expand(first, {count}), noise);
+    const Tensor start =
+        transfer(scheduler.init_latents(shape, expand(first, {count}), noise), device);
     const auto denoiser = diffusion::denoiser(scheduler, {.x0 = bind(model, condition)});
     const auto show = [&](const diffusion::SampleStep& s) {
       if (!o.quiet) {
@@ -101,7 +103,7 @@ Tensor draw(const Sampler& sampler, const std::vector<uint64_t>& seeds,
                                        .on_step = show}));
   }
   if (!o.quiet) std::printf("\n");
-  return cat(parts, 0);
+  return transfer(cat(parts, 0), kCpu);
 }
 
 void write_picture(const std::string& path, const Tensor& x, io::Colours colours, int64_t columns) {
@@ -114,30 +116,31 @@ int sample(const SampleArguments& a) {
   check<Error>(
       a.out.ends_with(".png") || a.out.ends_with(".npy") || a.out.ends_with(".safetensors"),
       "--out: wants a name that ends in .png, .npy or .safetensors, got '", a.out, "'");
-  Sampler sampler = open_sampler(a.path);
+  Sampler sampler = open_sampler(a.path, a.device);
   if (!a.shape.empty()) sampler.notes.shape = a.shape;
   std::vector<uint64_t> seeds;
   for (int64_t seed : a.seeds.empty() ? std::vector<int64_t>{} : parse_list(a.seeds, "--seeds"))
     seeds.push_back(static_cast<uint64_t>(seed));
+  const int64_t num = a.num.value_or(seeds.empty() ? 16 : static_cast<int64_t>(seeds.size()));
   if (seeds.empty())
-    for (int64_t i = 0; i < a.num; ++i) seeds.push_back(static_cast<uint64_t>(i));
-  check(static_cast<int64_t>(seeds.size()) == a.num, "--seeds: ", seeds.size(), " seeds for ",
-        a.num, " samples");
+    for (int64_t i = 0; i < num; ++i) seeds.push_back(static_cast<uint64_t>(i));
+  check(static_cast<int64_t>(seeds.size()) == num, "--seeds: ", seeds.size(), " seeds for ", num,
+        " samples; leave --num out, or list as many");
   std::vector<int64_t> classes;
-  if (!a.classes.empty()) classes = spread_classes(parse_list(a.classes, "--classes"), a.num);
+  if (!a.classes.empty()) classes = spread_classes(parse_list(a.classes, "--classes"), num);
   const Tensor x = draw(sampler, seeds, classes, a.draw);
   if (a.out.ends_with(".png")) {
     // A row for each class.
     const auto rows =
         static_cast<int64_t>(a.classes.empty() ? 0 : parse_list(a.classes, "--classes").size());
-    write_picture(a.out, x, sampler.notes.colours, rows > 0 ? a.num / rows : 0);
+    write_picture(a.out, x, sampler.notes.colours, rows > 0 ? num / rows : 0);
   } else if (a.out.ends_with(".npy")) {
     io::write_npy(a.out, x);
   } else {
     const std::pair<std::string, Tensor> entry{"samples", x};
     io::save_safetensors(a.out, std::span<const std::pair<std::string, Tensor>>(&entry, 1));
   }
-  std::printf("%s: %lld samples\n", a.out.c_str(), static_cast<long long>(a.num));
+  std::printf("%s: %lld samples\n", a.out.c_str(), static_cast<long long>(num));
   return 0;
 }
 
@@ -160,7 +163,8 @@ std::vector<int64_t> parse_list(const std::string& text, const std::string& who)
 
 std::vector<int64_t> spread_classes(const std::vector<int64_t>& listed, int64_t num) {
   const auto count = static_cast<int64_t>(listed.size());
-  check(num % count == 0, "--num: ", num, " samples do not share out over ", count, " classes");
+  check(num % count == 0, "--num: ", num, " samples do not share out over ", count,
+        " classes; take a multiple of ", count, ", such as ", (num / count + 1) * count);
   std::vector<int64_t> out;
   for (int64_t i = 0; i < num; ++i) out.push_back(listed[static_cast<size_t>(i / (num / count))]);
   return out;

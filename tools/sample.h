@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,17 +15,19 @@ struct Sampler {
   SamplingNotes notes;
 };
 
-/// From a run folder (its finished model, else its newest checkpoint) or a model's file.
-Sampler open_sampler(const std::string& path);
+/// From a run folder or a model's file (see model_of), in evaluation mode on the device.
+/// @throws Error if it is no diffusion model
+Sampler open_sampler(const std::string& path, Device device);
 
 struct DrawOptions {
   int64_t steps = 18, batch = 100;
-  std::string solver = "heun";  // euler, heun, edm_stochastic_euler, edm_stochastic_heun
-  double S_churn = 40;          // of the stochastic solvers
+  std::string solver = "heun";      // euler, heun, edm_stochastic_euler, edm_stochastic_heun
+  std::optional<double> S_churn{};  // of the stochastic solvers; they take 40 by default
   bool quiet = true;
 };
 
-/// One sample per seed; sample i depends on seeds[i] and classes[i] alone.
+/// One sample per seed, drawn where the model is; sample i depends on seeds[i] and classes[i]
+/// alone.
 /// @shape  classes: one per seed, or empty for an unconditional model -> [N, ...]
 Tensor draw(const Sampler& sampler, const std::vector<uint64_t>& seeds,
             const std::vector<int64_t>& classes, const DrawOptions& options);
@@ -36,9 +39,10 @@ void write_picture(const std::string& path, const Tensor& x, io::Colours colours
 
 struct SampleArguments {
   std::string path, out;
-  int64_t num = 16;
-  std::string classes, seeds;  // lists or ranges: "3,5" or "0-9"
-  std::vector<int64_t> shape;  // of a model whose file does not say it
+  std::optional<int64_t> num{};  // as many as there are seeds, else 16
+  std::string classes, seeds;    // lists or ranges: "3,5" or "0-9"
+  std::vector<int64_t> shape;    // of a model whose file does not say it
+  Device device = kCpu;
   DrawOptions draw;
 };
 int sample(const SampleArguments& arguments);

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cstdio>
 
-#include <brume/core/backend.h>
-
 #include "tests/ops/checks.h"
 
 namespace brume::tools {
@@ -30,11 +28,9 @@ int list_coverage(const op_table::Rows& rows) {
 
 }  // namespace
 
-int selftest(bool cuda, bool coverage) {
+int selftest(Device device, bool coverage) {
   const op_table::Rows rows = op_table::all_rows();
   if (coverage) return list_coverage(rows);
-  const Device device{cuda ? DeviceType::cuda : DeviceType::cpu, 0};
-  (void)backend(device.type);  // says why if there is none
   size_t failed = 0, without_kernel = 0;
   for (const auto& row : rows) {
     const auto failures = op_table::check_row(row, device);

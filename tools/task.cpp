@@ -6,10 +6,12 @@
 #include <brume/autograd/ops/loss.h>
 #include <brume/autograd/ops/reduce.h>
 #include <brume/autograd/ops/shape.h>
+#include <brume/core/text.h>
 #include <brume/diffusion/losses.h>
 #include <brume/diffusion/preconditioners.h>
 #include <brume/nn/models/fully_connected.h>
 
+#include "device.h"
 #include "sample.h"
 
 namespace brume::tools {
@@ -27,6 +29,47 @@ void check_same_data_scale(const nn::Module& model, const nn::OneOrMany<double>&
                  wanted[i], ", but the model's is ", inside[i], "; set both, or neither");
 }
 
+/// The whole numbers of one argument of a module, or of those that it wraps.
+class ArgumentOf final : public nn::Fields {
+ public:
+  ArgumentOf(const nn::Module& module, std::string_view key) : key_(key) {
+    module.visit_config(*this);
+  }
+  const std::vector<int64_t>& values() const { return values_; }
+
+ private:
+  bool begin_field(const char* key, bool) override {
+    wanted_ = key_ == key;
+    return true;
+  }
+  void scalar(int64_t& x) override {
+    if (wanted_) values_.push_back(x);
+  }
+  void scalar(nn::Ref<nn::Module>& x) override {
+    if (x) x->visit_config(*this);
+  }
+
+  std::string_view key_;
+  bool wanted_ = false;
+  std::vector<int64_t> values_;
+};
+
+// What a network would take without a word: images of another size than it was planned for, and
+// labels where it has no use for any.
+void check_fits(const nn::Module& model, const std::vector<int64_t>& sample, int64_t classes) {
+  const ArgumentOf size(model, "img_resolution"), labels(model, "label_dim");
+  if (!size.values().empty() && sample.size() == 3)
+    check(size.values().front() == sample[1] && size.values().back() == sample[2],
+          "train: the model's img_resolution is ", size.values().front(), " x ",
+          size.values().back(), ", but the samples of data.x are ", sample[1], " x ", sample[2]);
+  if (!labels.values().empty())
+    check(labels.values().front() == classes, "train: the model's label_dim is ",
+          labels.values().front(), ", but the data have ", classes, " classes; ",
+          classes == 0 ? "set data.labels, or label_dim to 0"
+                       : cat("set label_dim to ", classes,
+                             labels.values().front() == 0 ? ", or leave the labels out" : ""));
+}
+
 class DiffusionTask : public TrainingTask {
  public:
   DiffusionTask(const RunOptions& o, const RunData& data)
@@ -38,13 +81,15 @@ class DiffusionTask : public TrainingTask {
     const int64_t first[] = {0};
     const Shape shape = data.train->gather(first).x.shape();
     notes_.shape.assign(shape.begin() + 1, shape.end());
+    check_fits(*model_, notes_.shape, classes_);
     notes_.classes = classes_;
     notes_.noise = o.noise;
     notes_.colours = o.data.colours;
   }
   Tensor loss(const nn::Batch& batch, Generator& rng) override {
     const Tensor x = batch.x.rank() == 4 ? contiguous(batch.x, Layout::channels_last) : batch.x;
-    return loss_(x, rng, classes_ > 0 ? one_hot(batch.label, classes_) : Tensor{});
+    return loss_(x, rng,
+                 classes_ > 0 ? transfer(one_hot(batch.label, classes_), x.device()) : Tensor{});
   }
   io::Metadata notes() const override { return {{kSamplingKey, nn::config_to_json(notes_)}}; }
   void write_samples(const std::string& path) const override {
@@ -81,15 +126,17 @@ class ClassificationTask : public TrainingTask {
   ClassificationTask(const RunOptions& o, const RunData& data)
       : model_(o.model), net_(as_classifier(*model_)), holdout_(data.holdout) {
     check(data.train->classes() > 0, "classification wants labels: set data.labels");
+    check(o.sample_steps == 0 && nn::same_config(o.noise, {}),
+          "classification draws no samples and no noise: leave sample_steps and noise out");
   }
   Tensor loss(const nn::Batch& batch, Generator&) override {
-    return cross_entropy(logits(net_, batch.x), batch.label);
+    return cross_entropy(logits(net_, batch.x), transfer(batch.label, batch.x.device()));
   }
   std::string verdict() override {
     if (!holdout_) return {};
     const nn::Batch all = nn::all_of(*holdout_);
     return cat("accuracy on ", all.x.size(0), " samples that were only looked at: ",
-               accuracy(net_, all.x, all.label.to_vector<int64_t>()));
+               short_number(accuracy(net_, all.x, all.label.to_vector<int64_t>())));
   }
 
  private:
@@ -108,7 +155,9 @@ std::unique_ptr<TrainingTask> make_task(const RunOptions& options, const RunData
 
 double accuracy(const nn::Module& classifier, const Tensor& x, const std::vector<int64_t>& labels) {
   const NoGrad no_grad;
-  const auto guessed = argmax(logits(as_classifier(classifier), x), -1).to_vector<int64_t>();
+  const auto guessed =
+      argmax(logits(as_classifier(classifier), transfer(x, device_of(classifier))), -1)
+          .to_vector<int64_t>();
   int64_t right = 0;
   for (size_t i = 0; i < labels.size(); ++i) right += guessed[i] == labels[i] ? 1 : 0;
   return static_cast<double>(right) / static_cast<double>(labels.size());

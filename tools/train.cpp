@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <csignal>
@@ -82,6 +83,27 @@ std::unique_ptr<nn::Optimizer> make_optimizer(const OptimizerOptions& o, const n
                                     nn::AdamOptions{.lr = o.lr, .weight_decay = o.weight_decay});
 }
 
+// What a resumed run may change: when it ends, and what is kept and shown of it on the way.
+constexpr std::string_view kMayChange[] = {
+    "steps",        "report_steps", "checkpoint_steps", "keep_checkpoints",
+    "sample_steps", "data.colours"};
+
+// The rest would make another run of it. @returns the changes that are taken
+std::vector<nn::Difference> accepted_changes(const RunOptions& options, const std::string& run) {
+  std::vector<nn::Difference> taken =
+      nn::config_differences(nn::config_to_json(options_of_run(run)), nn::config_to_json(options));
+  std::vector<nn::Difference> refused;
+  std::erase_if(taken, [&](const nn::Difference& d) {
+    const bool may =
+        std::find(std::begin(kMayChange), std::end(kMayChange), d.field) != std::end(kMayChange);
+    if (!may) refused.push_back(d);
+    return !may;
+  });
+  check<Error>(refused.empty(), "--resume: '", run, "' is another run: ", to_string(refused),
+               "; leave that as it was, or begin a new run without --resume");
+  return taken;
+}
+
 class Trainer {
  public:
   Trainer(const RunOptions& options, const TrainArguments& arguments)
@@ -102,10 +124,12 @@ class Trainer {
     options.model->set_generator(rng_);
   }
 
-  int run();
+  /// `news`: what is to be told before a resumed run goes on.
+  int run(const std::string& news);
   void dry_run();
 
  private:
+  Tensor loss_of(const nn::Batch& batch);
   double step();
   void report(nn::RunLog& log, Clock::time_point begin, int64_t first);
   void write_samples(const nn::RunDirectory& directory);
@@ -123,11 +147,20 @@ class Trainer {
   double grad_norm_ = 0;
 };
 
+Tensor Trainer::loss_of(const nn::Batch& batch) {
+  try {
+    return task_->loss({.x = transfer(batch.x, arguments_.device), .label = batch.label}, *rng_);
+  } catch (const ShapeError& error) {
+    throw ShapeError(cat("train: the model does not take a batch of data.x, ", batch.x.shape(),
+                         ": ", error.what()));
+  }
+}
+
 double Trainer::step() {
   const OptimizerOptions& o = options_.optimizer;
   if (o.warmup_steps > 0) optimizer_->set_lr(nn::warmup_linear(o.lr, state_.step, o.warmup_steps));
   optimizer_->zero_grad();
-  const Tensor loss = task_->loss(loader_.next(), *rng_);
+  const Tensor loss = loss_of(loader_.next());
   const double value = loss.item();
   check<GradError>(std::isfinite(value), "train: the loss of step ", state_.step + 1, " is ", value,
                    "; no weight was changed. Try a lower optimizer.lr");
@@ -189,18 +222,18 @@ void Trainer::finish(const nn::RunDirectory& directory) {
   if (!arguments_.quiet) std::printf("model: %s\n", directory.file("model.safetensors").c_str());
 }
 
-int Trainer::run() {
+int Trainer::run(const std::string& news) {
   std::optional<std::string> newest;
-  if (!arguments_.resume.empty()) {
-    newest = nn::latest_checkpoint(arguments_.resume);
-    check<IoError>(newest.has_value(), "--resume: '", arguments_.resume, "' has no checkpoint");
-  }
+  if (!arguments_.resume.empty()) newest = nn::whole_checkpoint(arguments_.resume);
   const std::string folder = run_folder(arguments_);
   nn::RunDirectory directory(folder);
   check<IoError>(is_same_folder(folder, arguments_.resume) || !nn::latest_checkpoint(folder),
                  "train: '", folder, "' holds a run already; go on with --resume ", folder,
                  ", or choose another --out");
   if (newest) nn::load_checkpoint(*newest, state_);
+  check<Error>(state_.step <= options_.steps, "--resume: '", arguments_.resume, "' stands at step ",
+               state_.step, " already, but steps is ", options_.steps);
+  if (!news.empty() && !arguments_.quiet) std::printf("resumed with %s\n", news.c_str());
   io::write_file(directory.file("options.json"), nn::config_to_json(options_, 2) + "\n");
   nn::RunLog log(directory.path(), state_.step);
   const SignalWatch watch;
@@ -217,7 +250,7 @@ int Trainer::run() {
   }
   directory.save(state_, options_.keep_checkpoints, task_->notes());
   if (state_.step < options_.steps) {
-    std::fprintf(stderr, "\nstopped after step %lld; go on with --resume %s\n",
+    std::fprintf(stderr, "\nstopped after step %lld; go on with: brume train --resume %s\n",
                  static_cast<long long>(state_.step), folder.c_str());
     return 128 + static_cast<int>(signal_seen);
   }
@@ -243,13 +276,23 @@ void Trainer::dry_run() {
 }  // namespace
 
 int train(const TrainArguments& arguments) {
-  const RunOptions options = read_run_options(arguments.config, arguments.changes, arguments.seed);
+  check<Error>(!arguments.config.empty() || !arguments.resume.empty(),
+               "train: wants a configuration, such as examples/digits/diffusion.json, or --resume "
+               "with a run folder that has one");
+  check<IoError>(arguments.resume.empty() || nn::latest_checkpoint(arguments.resume), "--resume: '",
+                 arguments.resume, "' has no checkpoint");
+  const RunOptions options = read_run_options(
+      arguments.config.empty() ? io::join_path(arguments.resume, "options.json") : arguments.config,
+      arguments.changes, arguments.seed);
+  std::string news;
+  if (!arguments.resume.empty()) news = to_string(accepted_changes(options, arguments.resume));
+  options.model->to(arguments.device);
   Trainer trainer(options, arguments);
   if (arguments.dry_run) {
     trainer.dry_run();
     return 0;
   }
-  return trainer.run();
+  return trainer.run(news);
 }
 
 }  // namespace brume::tools

@@ -4,18 +4,22 @@
 #include <string>
 #include <vector>
 
+#include <brume/core/device.h>
+
 namespace brume::tools {
 
 struct TrainArguments {
-  std::string config, resume;  // resume: a run folder, or empty
+  std::string config, resume;  // resume: a run folder, or empty; its options if config is
   std::string out{};           // by default the resumed folder, else runs/run
   std::vector<std::string> changes;
   std::optional<int64_t> seed;
+  Device device = kCpu;
   bool dry_run = false, quiet = false;
 };
 
 /// Trains a run to its end, or until SIGINT or SIGTERM; returns the program's exit code.
-/// @throws IoError if `out` holds a run other than the resumed one
+/// @throws IoError if `out` holds a run other than the resumed one; Error naming the options that
+///         the resumed run was not trained with
 int train(const TrainArguments& arguments);
 
 }  // namespace brume::tools

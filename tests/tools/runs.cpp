@@ -25,58 +25,14 @@
 #include <brume/nn/training/run_directory.h>
 
 #include "tests/error_of.h"
+#include "tests/tools/small_run.h"
 #include "tools/evaluate.h"
 #include "tools/points.h"
 #include "tools/sample.h"
 #include "tools/train.h"
 
 using namespace brume;
-
-namespace {
-
-std::string bytes_of(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  REQUIRE(in.good());
-  std::stringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
-
-constexpr const char* kConfig = R"({
-  "data": {"x": "tool_fields.npy", "labels": "tool_labels.npy", "colours": "blue_red"},
-  "model": {"module": "EDMPreconditioner", "args": {"model": {"module": "SongUNetAdapter", "args": {
-    "img_resolution": 4, "in_channels": 1, "out_channels": 1, "label_dim": 2, "model_channels": 4,
-    "channel_mult": [1], "num_blocks": 1, "attn_resolutions": []}}}},
-  "batch_size": 2, "steps": 4, "report_steps": 2, "checkpoint_steps": 1
-})";
-
-// Trains into an emptied folder unless `resume`.
-int train(const std::string& folder, std::vector<std::string> changes, bool resume = false) {
-  Generator rng(1);
-  io::write_npy("tool_fields.npy", normal({6, 1, 4, 4}, rng));
-  io::write_npy("tool_labels.npy", from_vector<int64_t>({0, 1, 0, 1, 0, 1}, {6}));
-  std::ofstream("tool_config.json") << kConfig;
-  if (!resume) std::filesystem::remove_all(folder);
-  return tools::train({.config = "tool_config.json",
-                       .resume = resume ? folder : "",
-                       .out = folder,
-                       .changes = std::move(changes),
-                       .seed = {},
-                       .quiet = true});
-}
-
-std::string sampled(const std::string& path) {
-  REQUIRE(tools::sample({.path = path,
-                         .out = "tool_samples.npy",
-                         .num = 4,
-                         .classes = "0-1",
-                         .seeds = "",
-                         .shape = {},
-                         .draw = {.steps = 3}}) == 0);
-  return bytes_of("tool_samples.npy");
-}
-
-}  // namespace
+using namespace brume::test;
 
 TEST_CASE("a run that is stopped and resumed ends with the bytes of one that is not") {
   REQUIRE(train("tool_whole", {}) == 0);

@@ -1,0 +1,169 @@
+// What the program says to options that it does not take.
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include <brume/core/backend.h>
+#include <brume/core/io/png.h>
+#include <brume/nn/models/fully_connected.h>
+#include <brume/nn/serialize.h>
+
+#include "tests/error_of.h"
+#include "tests/tools/small_run.h"
+#include "tools/device.h"
+#include "tools/evaluate.h"
+#include "tools/info.h"
+#include "tools/run_folder.h"
+
+using namespace brume;
+using namespace brume::test;
+
+namespace {
+
+void check_says(const std::string& text, const std::vector<std::string>& parts) {
+  for (const std::string& part : parts) {
+    CAPTURE(text);
+    CHECK(text.find(part) != std::string::npos);
+  }
+}
+
+tools::SampleArguments four_samples(const std::string& path) {
+  return {.path = path,
+          .out = "tool_samples.npy",
+          .num = 4,
+          .classes = "0-1",
+          .seeds = "",
+          .shape = {},
+          .draw = {.steps = 3}};
+}
+
+}  // namespace
+
+TEST_CASE("a run is resumed with its own options; others are named with both values") {
+  REQUIRE(train("tool_options", {"steps=2"}) == 0);
+  const auto resume = [](const std::vector<std::string>& changes) {
+    return error_of([&] { train("tool_options", changes, true); });
+  };
+  const std::string text =
+      resume({"optimizer.lr=0.5", "model.args.model.args.channel_mult=[2]", "steps=3"});
+  check_says(text, {"'optimizer.lr' was 0.001, is 0.5",
+                    "'model.args.model.args.channel_mult' was [1], is [2]"});
+  CHECK(text.find("steps") == std::string::npos);
+  check_says(resume({"optimizer.name=sgd"}), {"'optimizer.name' was \"adam\", is \"sgd\""});
+  check_says(resume({"steps=1"}), {"stands at step 2", "steps is 1"});
+  CHECK(resume({"steps=3", "report_steps=1", "data.colours=plain"}).empty());
+}
+
+TEST_CASE("a run folder alone is enough to go on") {
+  REQUIRE(train("tool_whole", {}) == 0);
+  REQUIRE(train("tool_alone", {"steps=3"}) == 0);
+  REQUIRE(tools::train({.config = "",
+                        .resume = "tool_alone",
+                        .changes = {"steps=4"},
+                        .seed = {},
+                        .quiet = true}) == 0);
+  CHECK(bytes_of("tool_alone/model.safetensors") == bytes_of("tool_whole/model.safetensors"));
+  check_says(error_of([] {
+               tools::train({.config = "", .resume = "tool_none", .changes = {}, .seed = {}});
+             }),
+             {"tool_none", "has no checkpoint"});
+}
+
+TEST_CASE("options without meaning are named as the user wrote them") {
+  struct Case {
+    std::vector<std::string> changes, said;
+  };
+  const std::string net = "model.args.model.args.";
+  const Case cases[] = {
+      {{"data.holdout_every=1"}, {"data.holdout_every"}},
+      {{"data.holdout_every=7"}, {"data.holdout_every is 7", "6 samples"}},
+      {{"optimizer.warmup_steps=-5"}, {"optimizer.warmup_steps", "-5"}},
+      {{"optimizer.clip_norm=-1"}, {"optimizer.clip_norm", "-1"}},
+      {{net + "img_resolution=8"}, {"img_resolution is 8 x 8", "data.x are 4 x 4"}},
+      {{net + "label_dim=0"}, {"label_dim is 0", "2 classes"}},
+      {{"data.labels="}, {"label_dim is 2", "data.labels"}},
+      {{net + "in_channels=2"}, {"data.x", "[2, 1, 4, 4]"}},
+      {{net + "model_channels=34"}, {"model_channels"}},
+      {{"data.labels=tool_fields.npy"}, {"data.labels 'tool_fields.npy'"}},
+      {{"task=classification", "sample_steps=1",
+        "model={\"module\": \"FullyConnected\", \"args\": {\"in_features\": 16, "
+        "\"out_features\": 2}}"},
+       {"sample_steps"}},
+  };
+  for (const Case& c : cases)
+    check_says(error_of([&] { train("tool_refused", c.changes); }), c.said);
+}
+
+TEST_CASE("drawing says which of its options does not fit the model") {
+  REQUIRE(train("tool_drawn", {}) == 0);
+  const auto refusal = [](auto change) {
+    tools::SampleArguments arguments = four_samples("tool_drawn");
+    change(arguments);
+    return error_of([&] { tools::sample(arguments); });
+  };
+  check_says(refusal([](auto& a) { a.classes = "1-2"; }), {"--classes: 2", "0 to 1"});
+  check_says(refusal([](auto& a) { a.num = 5; }), {"--num: 5", "multiple of 2", "6"});
+  check_says(refusal([](auto& a) { a.draw.S_churn = 3; }), {"--churn", "heun"});
+  check_says(refusal([](auto& a) { a.seeds = "0-2"; }), {"--seeds: 3", "leave --num out"});
+  CHECK(refusal([](auto& a) { a.seeds = "0-5", a.num = {}; }).empty());
+  CHECK(io::read_npy("tool_samples.npy").size(0) == 6);
+}
+
+TEST_CASE("a classifier is no model to draw from, and is said to be none") {
+  const auto net = nn::make<nn::FullyConnected>({.in_features = 16, .out_features = 2});
+  nn::save(*net, "tool_classifier.safetensors");
+  check_says(error_of([] { tools::sample(four_samples("tool_classifier.safetensors")); }),
+             {"FullyConnected", "no diffusion model"});
+}
+
+TEST_CASE("a run folder stands for its model, and a model for its run folder") {
+  REQUIRE(train("tool_place", {"data.holdout_every=3"}) == 0);
+  CHECK(tools::info("tool_place", true) == 0);
+  CHECK(tools::model_of("tool_place") == "tool_place/model.safetensors");
+  CHECK(tools::run_of("tool_place/model.safetensors") == "tool_place");
+  CHECK(tools::run_of("tool_place/checkpoints/step_000000004.safetensors") == "tool_place");
+  std::filesystem::rename("tool_fields.npy", "tool_moved.npy");
+  CHECK(tools::evaluate({.run = "tool_place/model.safetensors",
+                         .classifier = "",
+                         .data = "tool_moved.npy",
+                         .num = 4,
+                         .draw = {.steps = 3}}) == 0);
+}
+
+TEST_CASE("a device that this machine lacks is refused in one sentence; auto takes what there is") {
+  CHECK(tools::device_named("cpu") == kCpu);
+  if (has_backend(DeviceType::cuda)) return;
+  CHECK(tools::device_named("auto") == kCpu);
+  check_says(error_of([] { tools::device_named("cuda"); }), {"cuda", "this build has no CUDA"});
+}
+
+TEST_CASE("a folder of pictures is a data set, its sub-folders are the classes") {
+  std::filesystem::remove_all("tool_pictures");
+  for (const char* name : {"cats/1.png", "cats/2.png", "dogs/1.png"}) {
+    const std::filesystem::path path = std::filesystem::path("tool_pictures") / name;
+    std::filesystem::create_directories(path.parent_path());
+    io::write_png(path.string(), full({1, 4, 4}, name[0], {.dtype = DType::u8}));
+  }
+  std::ofstream("tool_pictures/cats/notes.txt") << "no picture";
+  const tools::RunData data =
+      tools::open_data({.x = "tool_pictures", .labels = "", .scale = 1, .shift = -1});
+  const nn::Batch all = nn::all_of(*data.train);
+  CHECK(all.x.shape() == Shape{3, 1, 4, 4});
+  CHECK(all.label.to_vector<int64_t>() == std::vector<int64_t>{0, 0, 1});
+  const std::vector<float> pixels = all.x.to_vector<float>();
+  CHECK(pixels.front() == 'c' - 1);
+  CHECK(pixels.back() == 'd' - 1);
+  CHECK(train("tool_of_pictures", {"data.x=tool_pictures", "data.labels="}) == 0);
+
+  io::write_png("tool_pictures/dogs/2.png", zeros({3, 4, 4}, {.dtype = DType::u8}));
+  const auto refusal = [] {
+    return error_of([] { tools::open_data({.x = "tool_pictures", .labels = ""}); });
+  };
+  check_says(refusal(), {"tool_pictures/dogs/2.png", "[3, 4, 4]", "[1, 4, 4]"});
+  std::filesystem::create_directory("tool_pictures/birds");
+  check_says(refusal(), {"tool_pictures/birds", "no .png"});
+}

@@ -1,0 +1,33 @@
+#include "run_folder.h"
+
+#include <brume/core/error.h>
+#include <brume/core/io/fs.h>
+#include <brume/diffusion/builtin.h>
+#include <brume/nn/serialize.h>
+#include <brume/nn/training/run_directory.h>
+
+namespace brume::tools {
+
+std::string model_of(const std::string& path) {
+  if (io::file_status(path).kind != io::FileKind::folder) return path;
+  const std::string finished = io::join_path(path, "model.safetensors");
+  if (io::file_status(finished).kind != io::FileKind::missing) return finished;
+  const auto newest = nn::whole_checkpoint(path);
+  check<IoError>(newest.has_value(), "'", path, "' has neither a model nor a checkpoint");
+  return *newest;
+}
+
+nn::Ref<nn::Module> load_model(const std::string& file) {
+  diffusion::register_builtin();
+  const auto model = nn::is_checkpoint(file) ? nn::load_averaged(file) : nn::load(file);
+  model->eval();
+  return model;
+}
+
+std::string run_of(const std::string& path) {
+  if (io::file_status(path).kind == io::FileKind::folder) return path;
+  const std::string folder = io::folder_of(path);
+  return io::name_of(folder) == "checkpoints" ? io::folder_of(folder) : folder;
+}
+
+}  // namespace brume::tools
