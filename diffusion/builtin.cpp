@@ -16,6 +16,8 @@ void register_builtin() {
     register_model<FullyConnectedAdapter>("FullyConnectedAdapter");
     register_model<FNOAdapter>("FNOAdapter");
     register_model<AFNOAdapter>("AFNOAdapter");
+    register_model<UNet3DAdapter>("UNet3DAdapter");
+    register_model<Pix2PixAdapter>("Pix2PixAdapter");
     register_model<ModAFNOAdapter>("ModAFNOAdapter");
     register_model<MeshGraphNetAdapter>("MeshGraphNetAdapter");
     register_model<TransolverAdapter>("TransolverAdapter");

@@ -8,7 +8,9 @@
 #include <brume/nn/models/fno.h>
 #include <brume/nn/models/fully_connected.h>
 #include <brume/nn/models/mesh_graph_net.h>
+#include <brume/nn/models/pix2pix.h>
 #include <brume/nn/models/transolver.h>
+#include <brume/nn/models/unet3d.h>
 
 namespace brume::diffusion {
 
@@ -54,6 +56,8 @@ class ChannelAdapter : public nn::Module {
 using FullyConnectedAdapter = ChannelAdapter<nn::FullyConnected>;
 using FNOAdapter = ChannelAdapter<nn::FNO>;
 using AFNOAdapter = ChannelAdapter<nn::AFNO>;
+using UNet3DAdapter = ChannelAdapter<nn::UNet3D>;
+using Pix2PixAdapter = ChannelAdapter<nn::Pix2Pix>;
 
 /// t as the time that modulates; the condition as further channels. Keys: net.*
 class ModAFNOAdapter : public nn::Module {

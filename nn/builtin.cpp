@@ -73,6 +73,7 @@ std::vector<RegisteredClass> builtin_classes() {
       class_entry<Conv1dFCLayer>("Conv1dFCLayer"),
       class_entry<Conv2dFCLayer>("Conv2dFCLayer"),
       class_entry<Conv3dFCLayer>("Conv3dFCLayer"),
+      class_entry<ConvNdFCLayer>("ConvNdFCLayer"),
       class_entry<SirenLayer>("SirenLayer"),
       class_entry<DGMLayer>("DGMLayer"),
       class_entry<KolmogorovArnoldNetwork>("KolmogorovArnoldNetwork"),

@@ -103,6 +103,23 @@ ConvFCLayer<kD>::ConvFCLayer(const Config& c) : slope_(c.activation_par.value())
   activation_ = child<NamedActivation>("activation_fn", {.name = c.activation_fn});
 }
 
+ConvNdFCLayer::ConvNdFCLayer(const Config& c) : slope_(c.activation_par.value()) {
+  if (c.activation_par.shared.defined()) param("activation_par", slope_);
+  conv_ = child<ConvNd>(
+      "conv.conv", {.dimension = 1, .in_channels = c.in_features, .out_channels = c.out_features});
+  start_as_xavier(*conv_);
+  activation_ = child<NamedActivation>("activation_fn", {.name = c.activation_fn});
+}
+
+Tensor ConvNdFCLayer::operator()(const Tensor& x) const {
+  check(x.rank() >= 2 && x.size(1) == conv_->weight.size(1), "ConvNdFCLayer: wants [B, ",
+        conv_->weight.size(1), ", ...], got ", x.shape());
+  Shape shape = x.shape();
+  shape[1] = conv_->weight.size(0);
+  const Tensor y = conv_(reshape(x, {x.size(0), x.size(1), -1}));
+  return activation_(with_slope(slope_, reshape(y, shape)));
+}
+
 template class ConvFCLayer<1>;
 template class ConvFCLayer<2>;
 template class ConvFCLayer<3>;

@@ -85,7 +85,7 @@ class ConvGRULayer : public Module {
 /// The arguments of a layer that maps each place by itself.
 template <int kD>
 struct ConvFCLayerConfig {
-  int64_t in_features = 0, out_features = 0;  // in JSON in_channels and out_channels for 2 and 3
+  int64_t in_features = 0, out_features = 0;  // in JSON in_channels and out_channels but for 1
   std::string activation_fn = "identity";
   ActivationSlope activation_par{};
   bool weight_norm = false;  // refused, as the reference does
@@ -118,5 +118,18 @@ class ConvFCLayer : public Module {
 using Conv1dFCLayer = ConvFCLayer<1>;
 using Conv2dFCLayer = ConvFCLayer<2>;  // its bias is 0 and frozen, as in the reference
 using Conv3dFCLayer = ConvFCLayer<3>;
+
+/// The same for any number of axes. Keys: conv.conv.*, activation_par
+class ConvNdFCLayer : public Module {
+ public:
+  using Config = ConvFCLayerConfig<0>;
+  explicit ConvNdFCLayer(const Config& c);
+  Tensor operator()(const Tensor& x) const;
+
+ private:
+  Tensor slope_;
+  Ref<ConvNd> conv_;
+  Ref<NamedActivation> activation_;
+};
 
 }  // namespace brume::nn

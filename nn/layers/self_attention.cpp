@@ -16,14 +16,18 @@
 namespace brume::nn {
 namespace {
 
-// First place of the window of each place of an axis.
-std::vector<int64_t> window_starts(int64_t size, int64_t kernel) {
-  check(kernel > 0 && kernel % 2 == 1 && kernel <= size,
-        "Natten2DSelfAttention: attn_kernel must be odd and at most the grid's ", size, ", got ",
-        kernel);
+// First place of the window of each place of an axis. With a dilation each residue class is an axis
+// of its own.
+std::vector<int64_t> window_starts(int64_t size, int64_t kernel, int64_t dilation) {
+  check(kernel > 0 && kernel % 2 == 1 && dilation > 0 && kernel <= size / dilation,
+        "Natten2DSelfAttention: attn_kernel must be odd and, times the dilation ", dilation,
+        ", at most the grid's ", size, ", got ", kernel);
   std::vector<int64_t> starts;
-  for (int64_t i = 0; i < size; ++i)
-    starts.push_back(std::clamp<int64_t>(i - kernel / 2, 0, size - kernel));
+  for (int64_t i = 0; i < size; ++i) {
+    const int64_t residue = i % dilation, places = (size - residue + dilation - 1) / dilation;
+    const int64_t first = std::clamp<int64_t>(i / dilation - kernel / 2, 0, places - kernel);
+    starts.push_back(residue + first * dilation);
+  }
   return starts;
 }
 
@@ -80,9 +84,9 @@ Tensor SelfAttention::qkv(const Tensor& x) const {
 Tensor SelfAttention::join(const Tensor& q, const Tensor& k, const Tensor& v,
                            const AttentionCall& call, bool causal) const {
   const AttentionOptions options{.causal = causal, .mask = call.attn_mask, .fused = call.fused};
-  const bool drops = training() && attn_drop_ > 0;
-  return project(drops ? attention_with_dropout(q, k, v, options, attn_drop_, generator())
-                       : attention(q, k, v, options));
+  if (!training() || attn_drop_ == 0) return project(attention(q, k, v, options));
+  if (drops_result_) return project(dropout(attention(q, k, v, options), attn_drop_, generator()));
+  return project(attention_with_dropout(q, k, v, options, attn_drop_, generator()));
 }
 
 Tensor SelfAttention::join(const Tensor& qkv, const AttentionCall& call, bool causal) const {
@@ -130,6 +134,10 @@ Tensor TimmSelfAttention::attend(const Tensor& x, const AttentionCall& call) con
 
 Natten2DSelfAttention::Natten2DSelfAttention(const Config& c)
     : kernel_(c.options.attn_kernel), qk_norm_(c.options.qk_norm) {
+  drops_result_ = true;
+  const auto dilation = c.options.na2d_kwargs.value_or(NeighbourhoodOptions{})
+                            .dilation.expand(2, "Natten2DSelfAttention: dilation");
+  dilation_ = {dilation[0], dilation[1]};
   if (c.options.use_mask_token)
     mask_token_ = param("mask_token", {1, 1, c.hidden_size}, Init::constant(0));
   make_qkv(c, "");
@@ -161,20 +169,23 @@ Tensor Natten2DSelfAttention::attend(const Tensor& x, const AttentionCall& call)
     k = rotate_pairs(k, call.rope_cos, call.rope_sin);
   }
   AttentionCall within = call;
-  within.attn_mask = transfer(neighbourhood_mask({h, w}, kernel_), x.device());
+  within.attn_mask = transfer(neighbourhood_mask({h, w}, kernel_, dilation_), x.device());
   return join(q, k, select(all, 0, 2), within, false);
 }
 
-Tensor neighbourhood_mask(std::array<int64_t, 2> grid, int64_t kernel) {
+Tensor neighbourhood_mask(std::array<int64_t, 2> grid, int64_t kernel,
+                          std::array<int64_t, 2> dilation) {
   const auto [h, w] = grid;
-  const std::vector<int64_t> rows = window_starts(h, kernel), columns = window_starts(w, kernel);
+  const auto [down, across] = dilation;
+  const std::vector<int64_t> rows = window_starts(h, kernel, down),
+                             columns = window_starts(w, kernel, across);
   const Tensor mask = zeros({h * w, h * w}, {.dtype = DType::boolean});
   const std::span<bool> sees = mask.host<bool>();
   for (int64_t i = 0; i < h * w; ++i) {
     const int64_t row = rows[static_cast<size_t>(i / w)],
                   column = columns[static_cast<size_t>(i % w)];
-    for (int64_t r = row; r < row + kernel; ++r)
-      for (int64_t c = column; c < column + kernel; ++c)
+    for (int64_t r = row; r < row + kernel * down; r += down)
+      for (int64_t c = column; c < column + kernel * across; c += across)
         sees[static_cast<size_t>((i * h + r) * w + c)] = true;
   }
   return mask;

@@ -13,6 +13,15 @@ namespace brume::nn {
 enum class AttentionBackend { timm, transformer_engine, natten2d, natten2d_rope };
 Names names_of(AttentionBackend);
 
+/// Keywords of the neighbourhood attention.
+struct NeighbourhoodOptions {
+  OneOrMany<int64_t> dilation = 1;  // neighbours are so far apart; one number, or rows and columns
+  template <class V>
+  void fields(V& v) {
+    v("dilation", dilation);
+  }
+};
+
 /// Keywords of the attention inside a block; which there are depends on the backend.
 struct SelfAttentionOptions {
   AttentionBackend backend = AttentionBackend::timm;
@@ -25,6 +34,7 @@ struct SelfAttentionOptions {
   int64_t attn_kernel = 3;
   bool qkv_bias = true;
   bool qk_norm = false;
+  std::optional<NeighbourhoodOptions> na2d_kwargs{};
   bool use_mask_token = false;  // a learnable token for places that a call says are invalid
   double rope_theta = 10000;    // natten2d_rope in a DiT
 
@@ -41,6 +51,7 @@ struct SelfAttentionOptions {
     v("attn_kernel", attn_kernel);
     v("qkv_bias", qkv_bias);
     v("qk_norm", qk_norm);
+    v("na2d_kwargs", na2d_kwargs);
     v("use_mask_token", use_mask_token);
     if (backend == AttentionBackend::natten2d_rope) v("rope_theta", rope_theta);
   }
@@ -86,6 +97,7 @@ class SelfAttention : public Module {
   Tensor join(const Tensor& qkv, const AttentionCall& call, bool causal) const;
 
   int64_t head_size_ = 0;
+  bool drops_result_ = false;  // attn_drop_rate acts behind the attention, not on its weights
 
  private:
   Tensor project(const Tensor& y) const;
@@ -129,12 +141,14 @@ class Natten2DSelfAttention : public SelfAttention {
  private:
   Tensor with_mask_token(const Tensor& x, const Tensor& invalid) const;
   int64_t kernel_;
+  std::array<int64_t, 2> dilation_{};
   bool qk_norm_;
   Tensor mask_token_;  // [1, 1, hidden_size] or undefined
 };
 
-/// Which tokens of an h x w grid see which, bool [h w, h w]. @throws ShapeError if a window does
-/// not fit
-Tensor neighbourhood_mask(std::array<int64_t, 2> grid, int64_t kernel);
+/// Which tokens of an h x w grid see which, bool [h w, h w]: kernel x kernel of those that lie a
+/// multiple of the dilation away. @throws ShapeError if a window does not fit
+Tensor neighbourhood_mask(std::array<int64_t, 2> grid, int64_t kernel,
+                          std::array<int64_t, 2> dilation = {1, 1});
 
 }  // namespace brume::nn

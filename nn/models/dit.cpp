@@ -24,6 +24,11 @@ Ref<Part> supplied(const NameOrModule& part, const char* field, const char* base
 
 }  // namespace
 
+Names names_of(LayerNormBackend) {
+  static constexpr const char* kNames[] = {"torch", "apex"};
+  return kNames;
+}
+
 DiT::DiT(Config c) : config_(std::move(c)) {
   check(config_.depth >= 0 && config_.hidden_size > 0 && config_.num_heads > 0,
         "DiT: hidden_size and num_heads must be positive, got ", config_.hidden_size, " and ",
@@ -167,9 +172,12 @@ Tensor DiT::operator()(const Tensor& x, const Tensor& t, const Tensor& condition
       .attn_mask = call.attn_mask, .latent_hw = latent_hw_, .fused = call.fused_attention};
   if (rope_) attention.rope_cos = rope_->rope_cos, attention.rope_sin = rope_->rope_sin;
   if (call.invalid_mask.defined()) attention.invalid_tokens = invalid_tokens(call.invalid_mask);
-  Tensor tokens = tokenizer_->tokenize(x);
+  const bool widens = config_.force_tokenization_fp32 && is_half(x.dtype());
+  Tensor tokens = widens ? brume::to(tokenizer_->tokenize(brume::to(x, DType::f32)), x.dtype())
+                         : tokenizer_->tokenize(x);
   for (const Ref<DiTBlock>& block : blocks_) tokens = block(tokens, c, attention, call.p_dropout);
-  return detokenizer_->detokenize(tokens, c);
+  if (!widens) return detokenizer_->detokenize(tokens, c);
+  return brume::to(detokenizer_->detokenize(brume::to(tokens, DType::f32), c), x.dtype());
 }
 
 LegacyKeys DiT::legacy_keys() const {

@@ -20,6 +20,10 @@ struct PatchEmbedOptions {
     v("pos_embed", pos_embed);
   }
 };
+/// Who computes the norms in the reference; the numbers are the same.
+enum class LayerNormBackend { torch, apex };
+Names names_of(LayerNormBackend);
+
 /// Keywords of a part that takes none.
 struct NoOptions {
   template <class V>
@@ -42,6 +46,7 @@ struct DiTConfig {
   int64_t num_heads = 8;
   double mlp_ratio = 4;
   AttentionBackend attention_backend = AttentionBackend::timm;
+  LayerNormBackend layernorm_backend = LayerNormBackend::torch;
   std::optional<int64_t> condition_dim{};
   NameOrModule conditioning_embedder = "dit";
   bool dit_initialization = true;  // a new model returns 0
@@ -52,7 +57,8 @@ struct DiTConfig {
   DiTBlockOptions block_kwargs{};
   SelfAttentionOptions attn_kwargs{};
   std::optional<std::vector<double>> drop_path_rates{};  // one per block
-  bool use_nan_mask_tokens = false;                      // calls may say invalid_mask
+  bool force_tokenization_fp32 = false;  // both ends in f32 where x is of a half type
+  bool use_nan_mask_tokens = false;      // calls may say invalid_mask
 
   template <class V>
   void fields(V& v) {
@@ -68,6 +74,7 @@ struct DiTConfig {
     v("num_heads", num_heads);
     v("mlp_ratio", mlp_ratio);
     v("attention_backend", attention_backend);
+    v("layernorm_backend", layernorm_backend);
     v("condition_dim", condition_dim);
     v("conditioning_embedder", conditioning_embedder);
     v("dit_initialization", dit_initialization);
@@ -86,8 +93,8 @@ struct DiTConfig {
     attn_kwargs.backend = attention_backend;
     v("attn_kwargs", attn_kwargs);
     v("drop_path_rates", drop_path_rates);
+    v("force_tokenization_fp32", force_tokenization_fp32);
     v("use_nan_mask_tokens", use_nan_mask_tokens);
-    v.ignored({"layernorm_backend", "force_tokenization_fp32"});
   }
 };
 

@@ -13,6 +13,11 @@ Names names_of(Aggregation) {
   return kNames;
 }
 
+Names names_of(MeshNorm) {
+  static constexpr const char* kNames[] = {"LayerNorm", "TELayerNorm"};
+  return kNames;
+}
+
 MeshGraphMLP::MeshGraphMLP(const Config& c)
     : parts_(c.parts),
       part_width_(c.in_features / c.parts),

@@ -46,6 +46,10 @@ class MeshGraphMLP : public Module {
   Ref<LayerNorm> norm_;
 };
 
+/// Who computes the norms in the reference; the numbers are the same.
+enum class MeshNorm { LayerNorm, TELayerNorm };
+Names names_of(MeshNorm);
+
 struct MeshGraphNetConfig {
   int64_t input_dim_nodes = 0, input_dim_edges = 0, output_dim = 0;
   int64_t processor_size = 15;
@@ -58,6 +62,7 @@ struct MeshGraphNetConfig {
   Aggregation aggregation = Aggregation::sum;
   bool do_concat_trick = false;  // edge updates store their first layer in parts; same numbers
   int64_t num_processor_checkpoint_segments = 0;  // computed again in backward; 0: none
+  MeshNorm norm_type = MeshNorm::LayerNorm;
 
   template <class V>
   void fields(V& v) {
@@ -78,7 +83,8 @@ struct MeshGraphNetConfig {
     v("aggregation", aggregation);
     v("do_concat_trick", do_concat_trick);
     v("num_processor_checkpoint_segments", num_processor_checkpoint_segments);
-    v.ignored({"checkpoint_offloading", "recompute_activation", "norm_type"});
+    v("norm_type", norm_type);
+    v.ignored({"checkpoint_offloading", "recompute_activation"});
   }
 };
 

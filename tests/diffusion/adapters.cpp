@@ -52,6 +52,21 @@ TEST_CASE("networks of one tensor take t and a condition as further channels") {
                                     .time_channels = 4}),
               noise({2, 1, 6, 6}),
               {{"image", noise({2, 2, 6, 6}, 2)}, {"vector", noise({2, 1}, 3)}});
+  check_model(nn::make<UNet3DAdapter>({.net = {.in_channels = 1 + 4,
+                                               .out_channels = 1,
+                                               .model_depth = 2,
+                                               .feature_map_channels = {2, 2, 4, 4}},
+                                       .time_channels = 4}),
+              noise({2, 1, 4, 4, 4}), {});
+  check_model(nn::make<Pix2PixAdapter>({.net = {.in_channels = 1 + 4,
+                                                .out_channels = 1,
+                                                .dimension = 2,
+                                                .conv_layer_size = 2,
+                                                .n_downsampling = 1,
+                                                .n_upsampling = 1,
+                                                .n_blocks = 1},
+                                        .time_channels = 4}),
+              noise({2, 1, 8, 8}), {});
   check_model(nn::make<AFNOAdapter>({.net = {.inp_shape = {4, 4},
                                              .in_channels = 1 + 4,
                                              .out_channels = 1,

@@ -152,3 +152,50 @@ TEST_CASE("a neighbourhood is moved inwards at the border") {
   CHECK(row(0) == "111011101110");
   CHECK(row(7) == "011101110111");
 }
+
+TEST_CASE("a dilated neighbourhood lies on every second row and column") {
+  const Tensor sees = nn::neighbourhood_mask({6, 7}, 3, {2, 2});
+  const std::vector<uint8_t> of_place = select(sees, 0, 2 * 7 + 5).to_vector<uint8_t>();
+  for (int64_t i = 0; i < 42; ++i) {
+    CAPTURE(i);
+    CHECK(of_place[static_cast<size_t>(i)] == (i / 7 % 2 == 0 && i % 7 % 2 == 1));
+  }
+  CHECK(error_of([] {
+          nn::neighbourhood_mask({5, 7}, 3, {2, 2});
+        }).find("grid's 5") != std::string::npos);
+}
+
+TEST_CASE("invalid pixels exchange their tokens for a learned one") {
+  nn::DiTConfig c = small();
+  c.attention_backend = nn::AttentionBackend::natten2d;
+  c.attn_kwargs.attn_kernel = 1;
+  c.use_nan_mask_tokens = true;
+  const auto net = nn::make<nn::DiT>(c);
+  const Tensor x = noise({2, 2, 8, 8}), t = zeros({2});
+  const Tensor mask = pad(ones({2, 1, 1}), {7, 0, 7, 0});  // one pixel of the last patch
+  const Tensor bare = net(x, t), masked = (*net)(x, t, {}, {.invalid_mask = mask});
+  const Tensor d = abs(bare - masked);
+  CHECK(max(slice(d, 2, 0, 4)).item() == 0);
+  CHECK(max(slice(slice(d, 2, 4, 8), 3, 4, 8)).item() > 0);
+  CHECK(error_of([&] {
+          (*nn::make<nn::DiT>(small()))(x, t, {}, {.invalid_mask = mask});
+        }).find("use_nan_mask_tokens") != std::string::npos);
+  c.attention_backend = nn::AttentionBackend::timm;
+  CHECK(error_of([&] { nn::make<nn::DiT>(c); }).find("natten2d") != std::string::npos);
+}
+
+TEST_CASE("without an embedding a DiT's blocks follow their biases alone") {
+  nn::register_class<RowPixels>("test.RowPixels");
+  nn::DiTConfig c = small();
+  c.conditioning_embedder = "zero";
+  CHECK(error_of([&] { nn::make<nn::DiT>(c); }).find("embedding of hidden_size") !=
+        std::string::npos);
+  c.patch_size = {1, 8};
+  c.detokenizer = nn::Ref<nn::Module>(nn::make<RowPixels>({.width = 8}));
+  const auto net = nn::make<nn::DiT>(c);
+  const Tensor x = noise({2, 2, 8, 8});
+  CHECK(distance(net(x, zeros({2})), net(x, ones({2}))) == 0);
+  backward(sum(square(net(x, zeros({2})))));
+  for (const auto& [name, value] : net->parameters())
+    if (name == "blocks.0.adaptive_modulation.1.bias") CHECK(max(abs(grad_of(value))).item() > 0);
+}

@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <string>
 #include <vector>
 
 #include <brume/autograd/backward.h>
@@ -11,9 +12,12 @@
 #include <brume/nn/layers/activation.h>
 #include <brume/nn/layers/attention.h>
 #include <brume/nn/layers/conv2d.h>
+#include <brume/nn/layers/conv_blocks.h>
 #include <brume/nn/layers/embedding.h>
 #include <brume/nn/layers/norm.h>
 #include <brume/nn/layers/unet_block.h>
+#include <brume/nn/registry.h>
+#include <brume/nn/serialize.h>
 
 #include "tests/error_of.h"
 #include "tests/noise.h"
@@ -170,6 +174,35 @@ TEST_CASE("positional embedding spans its frequencies, with the last included on
   const auto halves = chunk(open(x), 2, 1);
   CHECK(distance(sines_first(x), cat({halves[1], halves[0]}, 1)) == 0);
   CHECK_THROWS_AS(open(zeros({2, 1})), ShapeError);
+}
+
+TEST_CASE("an activation's slope is a number, or a parameter that layers share") {
+  const auto fixed = nn::construct("DGMLayer", R"({"in_features_1": 2, "in_features_2": 3,
+      "out_features": 4, "activation_fn": "sin", "activation_par": 2.0, "weight_norm": true})");
+  CHECK(fixed->state().size() == 5);  // bias, two matrices, two lengths
+  const Tensor slope = set_requires_grad(full({1}, 2));
+  const nn::Conv2dFCLayer::Config c{.in_features = 3,
+                                    .out_features = 2,
+                                    .activation_fn = "sin",
+                                    .activation_par = {.shared = slope}};
+  const auto layer = nn::make<nn::Conv2dFCLayer>(c);
+  nn::ConvNdFCLayer::Config any{.in_features = 3, .out_features = 2, .activation_fn = "sin"};
+  any.activation_par.fixed = 2;
+  const auto same = nn::make<nn::ConvNdFCLayer>(any);
+  nn::NamedTensors state;
+  for (const nn::NamedTensor& t : layer->state())
+    if (t.name == "conv.weight")
+      state.push_back({"conv.conv.weight", reshape(t.tensor, {2, 3, 1})});
+  nn::load_state(*same, state, nn::Strictness::loose);
+  const Tensor x = noise({2, 3, 4, 5});
+  const Tensor y = layer(x);
+  CHECK(distance(y, same(x)) < 1e-6);
+  backward(sum(y));
+  CHECK(grad_of(slope).defined());
+  CHECK(error_of([] {
+          nn::construct("Conv1dFCLayer",
+                        R"({"in_features": 2, "out_features": 3, "weight_norm": true})");
+        }).find("weight_norm") != std::string::npos);
 }
 
 TEST_CASE("an unknown activation is answered with every name that would do") {
