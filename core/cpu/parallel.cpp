@@ -46,16 +46,17 @@ bool spin_until(Predicate done) {
   return done();
 }
 
-// Fork and join. Workers watch `epoch_`, which is odd while a job is open, then sleep on it. Chunks
-// are claimed one by one, so a worker that lost its core delays one chunk at most; which thread
-// runs a chunk never matters to the result. A worker announces itself in `inside_` before it reads
-// the epoch, and the caller closes the epoch before it waits for `inside_`: nobody sees a job that
-// is half replaced.
+// Fork and join. Workers watch `epoch_`, which is odd while a job is open, then sleep on it. Each
+// thread has its share of neighbouring chunks, so that it finds in its own caches what it left
+// there in the job before. Chunks are claimed one by one, whoever is done goes on with the others'
+// shares: a worker that lost its core delays one chunk at most. Which thread runs a chunk never
+// matters to the result. A worker announces itself in `inside_` before it reads the epoch, and the
+// caller closes the epoch before it waits for `inside_`: nobody sees a job that is half replaced.
 class Pool {
  public:
-  explicit Pool(int threads) {
+  explicit Pool(int threads) : shares_(static_cast<size_t>(threads)) {
     try {
-      for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
+      for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
     } catch (...) {
       stop();
       throw;
@@ -65,18 +66,21 @@ class Pool {
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
-  int threads() const { return static_cast<int>(workers_.size()) + 1; }
+  int threads() const { return static_cast<int>(shares_.size()); }
 
   void run(int64_t chunks, void (*body)(void*, int64_t), void* context) {
     body_ = body;
     context_ = context;
-    chunks_ = chunks;
     failure_ = nullptr;
-    next_.store(0, std::memory_order_relaxed);
+    for (int i = 0; i < threads(); ++i) {
+      Share& share = shares_[static_cast<size_t>(i)];
+      share.next.store(chunks * i / threads(), std::memory_order_relaxed);
+      share.end = chunks * (i + 1) / threads();
+    }
     left_.store(chunks, std::memory_order_relaxed);
     epoch_.fetch_add(1);
     if (sleepers_.load() > 0) epoch_.notify_all();
-    claim();
+    claim(0);
     if (!spin_until([&] { return left_.load() == 0; })) {
       waiting_.store(true);
       for (int64_t left; (left = left_.load()) != 0;) left_.wait(left);
@@ -95,7 +99,7 @@ class Pool {
     for (auto& worker : workers_) worker.join();
   }
 
-  void work() {
+  void work(int self) {
     in_pool = true;
     uint32_t seen = 0;
     const auto open = [&] {
@@ -116,34 +120,43 @@ class Pool {
       const uint32_t epoch = epoch_.load();
       if ((epoch & 1U) != 0 && epoch != seen) {
         seen = epoch;
-        claim();
+        claim(self);
       }
       inside_.fetch_sub(1);
     }
   }
 
-  void claim() {
-    for (int64_t chunk; (chunk = next_.fetch_add(1)) < chunks_;) {
-      try {
-        body_(context_, chunk);
-      } catch (...) {
-        const std::scoped_lock lock(failure_mutex_);
-        if (!failure_) failure_ = std::current_exception();
-      }
-      if (left_.fetch_sub(1) == 1 && waiting_.load()) left_.notify_all();
+  void claim(int self) {
+    for (int i = 0; i < threads(); ++i) {
+      Share& share = shares_[static_cast<size_t>((self + i) % threads())];
+      for (int64_t chunk; (chunk = share.next.fetch_add(1)) < share.end;) run_chunk(chunk);
     }
   }
 
+  void run_chunk(int64_t chunk) {
+    try {
+      body_(context_, chunk);
+    } catch (...) {
+      const std::scoped_lock lock(failure_mutex_);
+      if (!failure_) failure_ = std::current_exception();
+    }
+    if (left_.fetch_sub(1) == 1 && waiting_.load()) left_.notify_all();
+  }
+
+  struct alignas(64) Share {
+    std::atomic<int64_t> next{0};
+    int64_t end = 0;
+  };
+
   alignas(64) std::atomic<uint32_t> epoch_{0};
   alignas(64) std::atomic<int64_t> left_{0};
-  alignas(64) std::atomic<int64_t> next_{0};
   alignas(64) std::atomic<int> inside_{0};
   alignas(64) std::atomic<int> sleepers_{0};
   std::atomic<bool> waiting_{false}, stop_{false};
   // The open job: written only while the epoch is even and nobody is inside.
   void (*body_)(void*, int64_t) = nullptr;
   void* context_ = nullptr;
-  int64_t chunks_ = 0;
+  std::vector<Share> shares_;
   std::exception_ptr failure_;
   std::mutex failure_mutex_;
   std::vector<std::thread> workers_;
