@@ -16,6 +16,7 @@
 #include <brume/diffusion/adapters.h>
 #include <brume/diffusion/backbones.h>
 #include <brume/diffusion/dps.h>
+#include <brume/diffusion/ensemble.h>
 #include <brume/diffusion/guidance.h>
 #include <brume/diffusion/legacy/corrdiff_losses.h>
 #include <brume/diffusion/legacy/generate.h>

@@ -33,6 +33,7 @@ void register_builtin() {
     register_model<EDMPrecondSuperResolution>("EDMPrecondSuperResolution");
     register_model<EDMPrecondSR>("EDMPrecondSR");
     register_model<VEPrecond_dfsr>("VEPrecond_dfsr");
+    register_model<VEPrecond_dfsr_cond>("VEPrecond_dfsr_cond");
     register_model<MultiDiffusionModel2D>("MultiDiffusionModel2D");
     return true;
   }();

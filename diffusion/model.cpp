@@ -55,7 +55,8 @@ Predictor bind(AnyModel model, Condition condition) {
 }
 
 Tensor per_sample(const Tensor& t, const Tensor& x) {
-  check(t.rank() == 1, "per_sample: wants one value per sample, got ", t.shape());
+  check(t.rank() == 1 && x.rank() >= 1 && t.size(0) == x.size(0),
+        "per_sample: wants one value per sample, got ", t.shape(), " for x of ", x.shape());
   Shape shape = Shape::filled(x.rank(), 1);
   shape[0] = t.size(0);
   return reshape(t, shape);

@@ -72,6 +72,12 @@ class Reader final : public Fields {
   void end_item() override { end_field(); }
   bool is_list(bool) override { return here().is_array(); }
   bool is_name(bool) override { return here().is_string(); }
+  bool names(bool, std::vector<std::pair<std::string, bool>>& named) override {
+    if (!here().is_object()) return false;
+    named.clear();
+    for (const auto& entry : here().items()) named.emplace_back(entry.key(), false);
+    return true;
+  }
   bool present(bool) override { return !here().is_null(); }
 
   void scalar(bool& x) override {

@@ -5,9 +5,9 @@
 //                                          v("bias", bias); }
 //
 // from which JSON, printing, comparison and copying follow. Members are bool, int64_t, double,
-// std::string, enums with names, Ref<Module>, NameOrModule, other configs, and std::optional,
-// std::vector, OneOrMany and NameOr of these; each has a default initialiser (at least {}), so that
-// designated initialisers may leave it out.
+// std::string, enums with names, Ref<Module>, NameOrModule, Switches, other configs, and
+// std::optional, std::vector, OneOrMany and NameOr of these; each has a default initialiser (at
+// least {}), so that designated initialisers may leave it out.
 
 #include <concepts>
 #include <cstdint>
@@ -70,6 +70,30 @@ struct NameOr {
   std::string name{};
   T value{};
   bool is_name = false;
+};
+
+/// One switch for everything, or one for each name: what the reference writes as true or
+/// {"image": true, "label": false}.
+class Switches {
+ public:
+  Switches(bool all = false) : all_(all) {}
+  Switches(std::initializer_list<std::pair<std::string, bool>> named)
+      : Switches(std::vector(named)) {}
+  Switches(std::vector<std::pair<std::string, bool>> named)
+      : named_(std::move(named)), is_named_(true) {}
+
+  bool is_named() const { return is_named_; }
+  const std::vector<std::pair<std::string, bool>>& named() const { return named_; }
+  /// The switch of that name; off if the named ones lack it.
+  bool operator[](std::string_view name) const {
+    for (const auto& [key, on] : named_)
+      if (key == name) return on;
+    return all_;
+  }
+
+ private:
+  std::vector<std::pair<std::string, bool>> named_;
+  bool all_ = false, is_named_ = false;
 };
 
 class Fields;
@@ -166,6 +190,20 @@ class Fields {
     }
   }
 
+  void value(Switches& x) {
+    std::vector<std::pair<std::string, bool>> named = x.named();
+    bool all = x[""];
+    if (!names(x.is_named(), named)) {
+      scalar(all);
+      x = all;
+      return;
+    }
+    begin_object();
+    for (auto& [name, on] : named) (*this)(name.c_str(), on, required);
+    end_object();
+    x = std::move(named);
+  }
+
  protected:
   virtual bool begin_field(const char* /*key*/, bool /*required*/) { return true; }
   virtual void end_field() {}
@@ -176,6 +214,8 @@ class Fields {
   virtual void end_item() {}
   virtual bool is_list(bool now) { return now; }
   virtual bool is_name(bool now) { return now; }
+  /// Whether the switches here are named; the names become those that stand here.
+  virtual bool names(bool now, std::vector<std::pair<std::string, bool>>& /*named*/) { return now; }
   virtual bool present(bool now) { return now; }
   virtual void scalar(bool& /*x*/) {}
   virtual void scalar(int64_t& /*x*/) {}

@@ -53,9 +53,7 @@ void add_draw_options(CLI::App& app, tools::DrawOptions& draw) {
   app.add_option("--batch", draw.batch, "samples at a time; changes no bit")
       ->check(at_least(1))
       ->capture_default_str();
-  app.add_option("--solver", draw.solver,
-                 "euler, heun, edm_stochastic_euler or edm_stochastic_heun")
-      ->capture_default_str();
+  app.add_option("--solver", draw.solver, tools::kSolvers)->capture_default_str();
   app.add_option("--churn", draw.S_churn, "noise put back by the stochastic solvers (40)");
 }
 

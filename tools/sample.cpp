@@ -7,9 +7,10 @@
 
 #include <brume/autograd/mode.h>
 #include <brume/autograd/ops/shape.h>
-#include <brume/core/io/npy.h>
+#include <brume/diffusion/ensemble.h>
 #include <brume/diffusion/sample.h>
 #include <brume/diffusion/solvers/edm_stochastic.h>
+#include <brume/diffusion/solvers/exponential.h>
 #include <brume/nn/model_file.h>
 
 #include "device.h"
@@ -18,18 +19,27 @@
 namespace brume::tools {
 namespace {
 
-diffusion::Solver make_solver(const DrawOptions& o, diffusion::NoiseSource& noise) {
-  const bool plain = o.solver == "heun" || o.solver == "euler";
-  check<Error>(!plain || !o.S_churn, "--churn: ", o.solver,
-               " puts no noise back; the solvers edm_stochastic_euler and edm_stochastic_heun do");
-  if (o.solver == "heun") return diffusion::HeunSolver{};
-  if (o.solver == "euler") return diffusion::EulerSolver{};
+// A solver and what its denoiser is.
+struct Method {
+  diffusion::Solver solver;
+  diffusion::DenoisingType type = diffusion::DenoisingType::ode;
+};
+
+Method make_method(const DrawOptions& o, const diffusion::EDMNoiseScheduler& scheduler,
+                   diffusion::NoiseSource& noise) {
   const diffusion::ChurnOptions churn{
       .noise = &noise, .S_churn = o.S_churn.value_or(40), .num_steps = o.steps};
-  if (o.solver == "edm_stochastic_euler") return diffusion::EDMStochasticEulerSolver{churn};
-  if (o.solver == "edm_stochastic_heun") return diffusion::EDMStochasticHeunSolver{churn};
-  throw Error(cat("--solver: '", o.solver,
-                  "' is not known; use euler, heun, edm_stochastic_euler or edm_stochastic_heun"));
+  if (o.solver == "edm_stochastic_euler") return {diffusion::EDMStochasticEulerSolver{churn}};
+  if (o.solver == "edm_stochastic_heun") return {diffusion::EDMStochasticHeunSolver{churn}};
+  check<Error>(!o.S_churn, "--churn: ", o.solver,
+               " puts no noise back; the solvers edm_stochastic_euler and edm_stochastic_heun do");
+  if (o.solver == "heun") return {diffusion::HeunSolver{}};
+  if (o.solver == "euler") return {diffusion::EulerSolver{}};
+  constexpr auto kX0 = diffusion::DenoisingType::x0;
+  if (o.solver == "ddim") return {diffusion::DDIMSolver{.scheduler = &scheduler}, kX0};
+  if (o.solver == "dpm") return {diffusion::DPMSolverPlusPlus({.scheduler = &scheduler}), kX0};
+  if (o.solver == "unipc") return {diffusion::UniPCSolver({.scheduler = &scheduler}), kX0};
+  throw Error(cat("--solver: '", o.solver, "' is not known; use ", kSolvers));
 }
 
 int64_t parse_number(std::string_view text, const std::string& who) {
@@ -57,8 +67,12 @@ Sampler open_sampler(const std::string& path, Device device) {
   return sampler;
 }
 
-Tensor draw(const Sampler& sampler, const std::vector<uint64_t>& seeds,
-            const std::vector<int64_t>& classes, const DrawOptions& o) {
+namespace {
+
+// One batch; `shown` stands before the steps in the line of progress.
+Tensor draw_batch(const Sampler& sampler, std::span<const uint64_t> seeds,
+                  std::span<const int64_t> classes, const DrawOptions& o,
+                  const std::string& shown) {
   check(!sampler.notes.shape.empty(),
         "sample: the file does not say what shape its samples have; "
         "give --shape, such as --shape 1,8,8");
@@ -70,38 +84,53 @@ Tensor draw(const Sampler& sampler, const std::vector<uint64_t>& seeds,
   const NoGrad no_grad;
   const diffusion::EDMNoiseScheduler scheduler(sampler.notes.noise);
   const Device device = device_of(*sampler.model);
-  const diffusion::AnyModel model(sampler.model);
   const Tensor times = scheduler.timesteps(o.steps), first = slice(times, 0, 0, 1);
-  std::vector<Tensor> parts;
-  for (size_t begin = 0; begin < seeds.size(); begin += static_cast<size_t>(o.batch)) {
-    const size_t end = std::min(seeds.size(), begin + static_cast<size_t>(o.batch));
-    const auto count = static_cast<int64_t>(end - begin);
-    diffusion::NoiseSource noise(std::span<const uint64_t>(seeds).subspan(begin, end - begin));
-    Tensor condition;
-    if (!classes.empty()) {
-      const std::vector<int64_t> some(classes.begin() + static_cast<int64_t>(begin),
-                                      classes.begin() + static_cast<int64_t>(end));
-      condition = transfer(one_hot(from_vector(some, {count}), known), device);
+  const auto count = static_cast<int64_t>(seeds.size());
+  diffusion::NoiseSource noise(seeds);
+  Tensor condition;
+  if (!classes.empty()) condition = transfer(one_hot(from_span(classes, {count}), known), device);
+  Shape shape{count};
+  for (int64_t size : sampler.notes.shape) shape.push_back(size);
+  const Tensor start =
+      transfer(scheduler.init_latents(shape, expand(first, {count}), noise), device);
+  const Method method = make_method(o, scheduler, noise);
+  const auto denoiser = diffusion::denoiser(
+      scheduler, {.x0 = bind(diffusion::AnyModel(sampler.model), condition), .type = method.type});
+  const auto show = [&](const diffusion::SampleStep& s) {
+    if (!o.quiet) {
+      std::printf("\r%s, step %lld/%lld ", shown.c_str(), static_cast<long long>(s.step),
+                  static_cast<long long>(s.steps));
+      std::fflush(stdout);
     }
-    Shape shape{count};
-    for (int64_t size : sampler.notes.shape) shape.push_back(size);
-    const Tensor start =
-        transfer(scheduler.init_latents(shape, expand(first, {count}), noise), device);
-    const auto denoiser = diffusion::denoiser(scheduler, {.x0 = bind(model, condition)});
-    const auto show = [&](const diffusion::SampleStep& s) {
-      if (!o.quiet) {
-        std::printf("\rsamples %zu-%zu of %zu, step %lld/%lld ", begin + 1, end, seeds.size(),
-                    static_cast<long long>(s.step), static_cast<long long>(s.steps));
-        std::fflush(stdout);
-      }
-      return true;
-    };
-    parts.push_back(diffusion::sample(denoiser, contiguous(start, Layout::channels_last), scheduler,
-                                      {.num_steps = o.steps,
-                                       .solver = make_solver(o, noise),
-                                       .time_steps = times,
-                                       .on_step = show}));
-  }
+    return true;
+  };
+  return diffusion::sample(
+      denoiser, contiguous(start, Layout::channels_last), scheduler,
+      {.num_steps = o.steps, .solver = method.solver, .time_steps = times, .on_step = show});
+}
+
+// One sample per seed, `batch` at a time.
+diffusion::DrawMembers members_of(const Sampler& sampler, size_t total,
+                                  std::span<const int64_t> classes, const DrawOptions& o) {
+  return [&sampler, total, classes, &o](int64_t first, std::span<const uint64_t> seeds) {
+    const auto begin = static_cast<size_t>(first);
+    const auto some = classes.empty() ? classes : classes.subspan(begin, seeds.size());
+    return draw_batch(sampler, seeds, some, o,
+                      cat("samples ", begin + 1, "-", begin + seeds.size(), " of ", total));
+  };
+}
+
+}  // namespace
+
+Tensor draw(const Sampler& sampler, const std::vector<uint64_t>& seeds,
+            const std::vector<int64_t>& classes, const DrawOptions& o) {
+  const auto members = members_of(sampler, seeds.size(), classes, o);
+  const std::span<const uint64_t> all(seeds);
+  std::vector<Tensor> parts;
+  for (size_t begin = 0; begin < seeds.size(); begin += static_cast<size_t>(o.batch))
+    parts.push_back(
+        members(static_cast<int64_t>(begin),
+                all.subspan(begin, std::min(static_cast<size_t>(o.batch), all.size() - begin))));
   if (!o.quiet) std::printf("\n");
   return transfer(cat(parts, 0), kCpu);
 }
@@ -128,14 +157,19 @@ int sample(const SampleArguments& a) {
         " samples; leave --num out, or list as many");
   std::vector<int64_t> classes;
   if (!a.classes.empty()) classes = spread_classes(parse_list(a.classes, "--classes"), num);
+  if (a.out.ends_with(".npy")) {
+    (void)diffusion::write_ensemble(
+        a.out, seeds, members_of(sampler, seeds.size(), classes, a.draw), {.batch = a.draw.batch});
+    std::printf("%s%s: %lld samples\n", a.draw.quiet ? "" : "\n", a.out.c_str(),
+                static_cast<long long>(num));
+    return 0;
+  }
   const Tensor x = draw(sampler, seeds, classes, a.draw);
   if (a.out.ends_with(".png")) {
     // A row for each class.
     const auto rows =
         static_cast<int64_t>(a.classes.empty() ? 0 : parse_list(a.classes, "--classes").size());
     write_picture(a.out, x, sampler.notes.colours, rows > 0 ? num / rows : 0);
-  } else if (a.out.ends_with(".npy")) {
-    io::write_npy(a.out, x);
   } else {
     const std::pair<std::string, Tensor> entry{"samples", x};
     io::save_safetensors(a.out, std::span<const std::pair<std::string, Tensor>>(&entry, 1));

@@ -19,9 +19,12 @@ struct Sampler {
 /// @throws Error if it is no diffusion model
 Sampler open_sampler(const std::string& path, Device device);
 
+inline constexpr const char* kSolvers =
+    "heun, euler, ddim, dpm, unipc, edm_stochastic_euler or edm_stochastic_heun";
+
 struct DrawOptions {
   int64_t steps = 18, batch = 100;
-  std::string solver = "heun";      // euler, heun, edm_stochastic_euler, edm_stochastic_heun
+  std::string solver = "heun";      // one of kSolvers
   std::optional<double> S_churn{};  // of the stochastic solvers; they take 40 by default
   bool quiet = true;
 };

@@ -202,31 +202,66 @@ Tensor read_npy(const std::string& path, const NpyOptions& options) {
   return relayout(alias(x, reversed(x.shape()), reversed(x.strides())), Layout::row_major);
 }
 
-void write_npy(const std::string& path, const Tensor& x) {
+namespace {
+
+// Everything before the elements, which begin at a multiple of kAlignment.
+std::string preamble(const std::string& path, DType dtype, const Shape& of) {
   const auto type = std::find_if(std::begin(kTypeCodes), std::end(kTypeCodes),
-                                 [&](auto& t) { return is_stored_as(x.dtype(), t.type); });
-  check<DTypeError>(type != std::end(kTypeCodes), "write_npy: '", path, "': .npy has no ",
-                    x.dtype(), "; convert to f32");
+                                 [&](auto& t) { return is_stored_as(dtype, t.type); });
+  check<DTypeError>(type != std::end(kTypeCodes), "write_npy: '", path, "': .npy has no ", dtype,
+                    "; convert to f32");
   std::string shape;
-  for (const int64_t size : x.shape()) shape += cat(size, ", ");
-  if (x.rank() > 1) shape.resize(shape.size() - 2);
-  if (x.rank() == 1) shape.resize(shape.size() - 1);
+  for (const int64_t size : of) shape += cat(size, ", ");
+  if (of.rank() > 1) shape.resize(shape.size() - 2);
+  if (of.rank() == 1) shape.resize(shape.size() - 1);
   std::string text = cat("{'descr': '", item_size(type->type) == 1 ? '|' : '<', type->code,
                          "', 'fortran_order': False, 'shape': (", shape, "), }");
   const size_t begin = kPreambleBytes + sizeof(uint16_t);
   const size_t end = (begin + text.size() + 1 + kAlignment - 1) / kAlignment * kAlignment;
   text.resize(end - begin - 1, ' ');
   text += '\n';
-  const Tensor plain = transfer(relayout(x, Layout::row_major), kCpu);
   const auto length = static_cast<uint16_t>(text.size());
-  AtomicFile file(path);
-  file.write(kMagic);
-  file.write(std::string_view("\x01\x00", 2));
-  file.write(std::as_bytes(std::span(&length, 1)));
-  file.write(text);
+  std::string out(kMagic);
+  out += std::string_view("\x01\x00", 2);
+  out.append(reinterpret_cast<const char*>(&length), sizeof(length));
+  return out + text;
+}
+
+void write_elements(AtomicFile& file, const Tensor& x) {
+  const Tensor plain = transfer(relayout(x, Layout::row_major), kCpu);
   file.write({static_cast<const std::byte*>(plain.data()),
               static_cast<size_t>(plain.numel() * item_size(plain.dtype()))});
+}
+
+}  // namespace
+
+void write_npy(const std::string& path, const Tensor& x) {
+  const std::string before = preamble(path, x.dtype(), x.shape());
+  AtomicFile file(path);
+  file.write(before);
+  write_elements(file, x);
   file.commit();
+}
+
+NpyWriter::NpyWriter(const std::string& path, const Shape& shape, DType dtype)
+    : file_(path), path_(path), shape_(shape), dtype_(dtype) {
+  check(shape.rank() >= 1, "NpyWriter: '", path, "': an array of rank 0 has no rows");
+  file_.write(preamble(path, dtype, shape));
+}
+
+void NpyWriter::append(const Tensor& x) {
+  Shape wanted = shape_;
+  if (x.rank() > 0) wanted[0] = x.size(0);
+  check(x.shape() == wanted && x.dtype() == dtype_ && rows_ + wanted[0] <= shape_[0],
+        "NpyWriter: '", path_, "': of ", dtype_, " ", shape_, ", ", rows_,
+        " rows are written; got ", x.dtype(), " ", x.shape());
+  write_elements(file_, x);
+  rows_ += wanted[0];
+}
+
+void NpyWriter::commit() {
+  check(rows_ == shape_[0], "NpyWriter: '", path_, "': has ", rows_, " of ", shape_[0], " rows");
+  file_.commit();
 }
 
 }  // namespace brume::io

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 
+#include <brume/core/io/atomic_file.h>
 #include <brume/core/tensor.h>
 
 namespace brume::io {
@@ -22,5 +23,26 @@ Tensor read_npy(const std::string& path, const NpyOptions& options = {});
 /// Writes a tensor of any device and layout in row-major order, version 1.0, through AtomicFile.
 /// @throws IoError; DTypeError on bf16, which .npy does not have
 void write_npy(const std::string& path, const Tensor& x);
+
+/// An array that is written part by part along its first axis, so that it may be larger than
+/// memory. The file appears with commit(), whole; without it nothing does.
+class NpyWriter {
+ public:
+  /// @throws IoError; DTypeError as write_npy
+  NpyWriter(const std::string& path, const Shape& shape, DType dtype = DType::f32);
+  /// The next rows. @shape x [n, ...] as the array, but for n; of its dtype
+  /// @throws ShapeError if they are no such rows or too many; IoError
+  void append(const Tensor& x);
+  int64_t rows() const { return rows_; }  // appended so far
+  /// @throws ShapeError if rows are missing; IoError
+  void commit();
+
+ private:
+  AtomicFile file_;
+  std::string path_;
+  Shape shape_;
+  DType dtype_;
+  int64_t rows_ = 0;
+};
 
 }  // namespace brume::io

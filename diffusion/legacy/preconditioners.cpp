@@ -4,8 +4,10 @@
 
 #include <brume/autograd/ops/index.h>
 #include <brume/autograd/ops/pointwise.h>
+#include <brume/autograd/ops/resample.h>
 #include <brume/autograd/ops/shape.h>
 #include <brume/diffusion/data_scale.h>
+#include <brume/diffusion/legacy/vorticity_residual.h>
 
 namespace brume::diffusion {
 namespace {
@@ -172,6 +174,44 @@ Tensor VEPrecond_dfsr::operator()(const Tensor& x, const Tensor& sigma,
                                   const Condition& condition) const {
   const Tensor label = reshape(level("VEPrecond_dfsr", sigma, x), {sigma.numel()});
   return model_(x, label, condition.named("class_labels"));
+}
+
+namespace {
+
+int64_t width_of(const nn::AnyUNetConfig& model) {
+  return std::visit([](const auto& c) { return c.model_channels; }, model);
+}
+
+// A kernel of 3 on a torus.
+Tensor around(const nn::ConvNd& conv, const Tensor& x) {
+  return conv(pad_with(x, {1, 1, 1, 1}, PadMode::circular));
+}
+
+}  // namespace
+
+VEPrecond_dfsr_cond::VEPrecond_dfsr_cond(const Config& c)
+    : model_(network(c.model, c.img_resolution, 2 * width_of(c.model), c.img_channels, c.use_fp16)),
+      sigma_min_(c.sigma_min),
+      sigma_max_(c.sigma_max),
+      mean_(c.dataset_mean),
+      scale_(c.dataset_scale) {
+  const int64_t width = width_of(c.model);
+  const auto conv = [this, width](const char* name, int64_t in_channels, int64_t kernel) {
+    return child<nn::ConvNd>(name,
+                             {.in_channels = in_channels, .out_channels = width, .kernel = kernel});
+  };
+  child("model", model_.module());
+  conv_in_ = conv("conv_in", c.img_channels, 3);
+  emb_first_ = conv("emb_conv.0", c.img_channels, 1);
+  emb_last_ = conv("emb_conv.2", width, 3);
+}
+
+Tensor VEPrecond_dfsr_cond::operator()(const Tensor& x, const Tensor& sigma,
+                                       const Condition& condition) const {
+  const Tensor label = reshape(level("VEPrecond_dfsr_cond", sigma, x), {sigma.numel()});
+  const Tensor missed = vorticity_residual_gradient(x * scale_ + mean_) / scale_;
+  const Tensor beside = around(*emb_last_, gelu(emb_first_(missed)));
+  return model_(cat({around(*conv_in_, x), beside}, 1), label, condition.named("class_labels"));
 }
 
 }  // namespace brume::diffusion

@@ -14,6 +14,7 @@
 #include <optional>
 
 #include <brume/diffusion/preconditioners.h>
+#include <brume/nn/layers/conv_nd.h>
 #include <brume/nn/models/regression_unet.h>
 
 namespace brume::diffusion {
@@ -270,6 +271,24 @@ class VEPrecond_dfsr : public nn::Module, public NoiseLevels {
  private:
   AnyModel model_;
   double sigma_min_, sigma_max_;
+};
+
+/// VEPrecond_dfsr whose network also sees how x misses the equation of the flow: a convolution of x
+/// and one of the gradient of vorticity_residual_gradient, of x in the data's units, side by side.
+/// Channels are frames of vorticity. Keys: model.*, conv_in.*, emb_conv.0.*, emb_conv.2.*
+/// @shape  x [B, img_channels, N, N], img_channels >= 3, N even
+class VEPrecond_dfsr_cond : public nn::Module, public NoiseLevels {
+ public:
+  using Config = VEPrecond_dfsrConfig;
+  explicit VEPrecond_dfsr_cond(const Config& config);
+  Tensor operator()(const Tensor& x, const Tensor& sigma, const Condition& condition = {}) const;
+  double sigma_min() const override { return sigma_min_; }
+  double sigma_max() const override { return sigma_max_; }
+
+ private:
+  AnyModel model_;
+  double sigma_min_, sigma_max_, mean_, scale_;
+  nn::Ref<nn::ConvNd> conv_in_, emb_first_, emb_last_;
 };
 
 }  // namespace brume::diffusion

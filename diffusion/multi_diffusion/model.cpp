@@ -56,8 +56,12 @@ MultiDiffusionModel2D::MultiDiffusionModel2D(AnyModel model, const Config& confi
   const std::vector<int64_t>& size = config.global_spatial_shape;
   check(size.size() == 2 && size[0] >= 1 && size[1] >= 1,
         "MultiDiffusionModel2D: global_spatial_shape is {height, width}");
-  check(!condition_patch_ || !condition_interp_,
+  check(!condition_patch_[""] || !condition_interp_[""],
         "MultiDiffusionModel2D: condition_patch and condition_interp exclude each other");
+  for (const nn::Switches* switches : {&condition_patch_, &condition_interp_})
+    for (const auto& [name, on] : switches->named())
+      check(!condition_patch_[name] || !condition_interp_[name],
+            "MultiDiffusionModel2D: condition '", name, "' is to be both cut and resized");
   global_shape_ = {size[0], size[1]};
   make_embedding(config);
   patch_shape_ = buffer("_patch_shape", zeros({2}, {.dtype = DType::i64}));
@@ -131,17 +135,24 @@ Size2D MultiDiffusionModel2D::patch_shape() const {
 
 Tensor MultiDiffusionModel2D::patched(const BasePatching2D& patching, const std::string& key,
                                       const Tensor& x) const {
-  if (!condition_patch_ && !condition_interp_) return patching.repeat(x);
+  const bool cuts = condition_patch_[key];
+  if (!cuts && !condition_interp_[key]) return patching.repeat(x);
   check(x.rank() == 4, "MultiDiffusionModel2D: the condition",
-        key.empty() ? "" : cat(" '", key, "'"), " is to be ", condition_patch_ ? "cut" : "resized",
+        key.empty() ? "" : cat(" '", key, "'"), " is to be ", cuts ? "cut" : "resized",
         " and so must be [B, C, H, W], got ", x.shape());
-  return condition_patch_ ? patching.apply(x)
-                          : patching.repeat(resize_bilinear(x, patching.patch_shape()));
+  return cuts ? patching.apply(x) : patching.repeat(resize_bilinear(x, patching.patch_shape()));
 }
 
 Condition MultiDiffusionModel2D::patch_condition(const BasePatching2D& patching,
                                                  const Condition& condition, int64_t batch) const {
   condition.check_batch(batch, "MultiDiffusionModel2D");
+  for (const nn::Switches* switches : {&condition_patch_, &condition_interp_}) {
+    if (!switches->is_named() || condition.empty()) continue;
+    check(!condition.is_tensor(),
+          "MultiDiffusionModel2D: condition_patch and condition_interp have names, but the "
+          "condition is a tensor without one");
+    for (const auto& [name, on] : switches->named()) (void)condition.at(name);
+  }
   Condition out;
   if (condition.is_tensor()) {
     out = patched(patching, "", condition.tensor());

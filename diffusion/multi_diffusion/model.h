@@ -22,8 +22,9 @@ struct MultiDiffusionModel2DConfig {
   std::optional<GlobalEmbedding> positional_embedding{};
   int64_t channels_positional_embedding = 4;
   /// How a condition of rank 4 reaches the patches: cut like the image, or resized to a patch.
-  /// Otherwise every patch gets the condition of its image as it is.
-  bool condition_patch = false, condition_interp = false;
+  /// Otherwise every patch gets the condition of its image as it is. One answer for all tensors, or
+  /// one for each name; the condition must then have these names.
+  nn::Switches condition_patch{}, condition_interp{};
   template <class V>
   void fields(V& v) {
     v("model", model, nn::required);
@@ -75,7 +76,8 @@ class MultiDiffusionModel2D : public nn::Module {
 
   AnyModel model_;
   Size2D global_shape_{};
-  bool condition_patch_, condition_interp_, fuses_ = false;
+  nn::Switches condition_patch_, condition_interp_;
+  bool fuses_ = false;
   Tensor pos_embd_, patch_shape_;
   std::shared_ptr<BasePatching2D> patching_;
 };

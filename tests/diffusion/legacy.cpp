@@ -1,17 +1,21 @@
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
+#include <numbers>
 
 #include <doctest/doctest.h>
 
+#include <brume/autograd/mode.h>
 #include <brume/autograd/ops/pointwise.h>
 #include <brume/autograd/ops/random.h>
+#include <brume/autograd/ops/reduce.h>
 #include <brume/autograd/ops/shape.h>
 #include <brume/diffusion/legacy/corrdiff_losses.h>
 #include <brume/diffusion/legacy/generate.h>
 #include <brume/diffusion/legacy/losses.h>
 #include <brume/diffusion/legacy/preconditioners.h>
 #include <brume/diffusion/legacy/samplers.h>
+#include <brume/diffusion/legacy/vorticity_residual.h>
 #include <brume/nn/registry.h>
 #include <brume/nn/serialize.h>
 
@@ -82,6 +86,47 @@ TEST_CASE("one sigma serves all samples, and missing class labels are zeros") {
   CHECK(error_of([&] {
           (void)net(x, ones({2}), Condition{{"labels", zeros({2, 3})}});
         }) == "SongUNet: takes no condition 'labels'; it takes 'class_labels', 'augment_labels'");
+}
+
+TEST_CASE("the vorticity residual is the equation's, and its gradient is exact for a known flow") {
+  // w = cos x + cos 2y at all times: u w_x + v w_y = -3/2 sin x sin 2y, so r is known. The loss
+  // mean(r^2) depends on the last frame through dw/dt = 16 (w2 - w0) alone.
+  constexpr int64_t kN = 16;
+  const Tensor angle = arange(0, kN, 2 * std::numbers::pi / kN, {.dtype = DType::f64});
+  const Tensor x = reshape(angle, {kN, 1}), y = angle;
+  const Tensor w = cos(x) + cos(y * 2.0);
+  const Tensor r = (cos(x) + cos(y * 2.0) * 4.0) * 1e-3 + w * 0.1 - sin(x) * sin(y * 2.0) * 1.5 +
+                   cos(y * 4.0) * 4.0;
+  const Tensor g = vorticity_residual_gradient(expand(w, {1, 3, kN, kN}));
+  const Tensor last = select(select(g, 0, 0), 0, 2), first = select(select(g, 0, 0), 0, 0);
+  CHECK(max(abs(last - r * (2.0 * 16 / (kN * kN)))).item() < 1e-12);
+  CHECK(max(abs(last + first)).item() < 1e-12);
+  CHECK(error_of([] {
+          (void)vorticity_residual_gradient(ones({1, 2, 8, 8}));
+        }) ==
+        "vorticity_residual_gradient: wants three or more frames of N x N points, N even, got "
+        "[1, 2, 8, 8]");
+}
+
+TEST_CASE(
+    "the flow preconditioner of a condition sees the residual, and has the reference's keys") {
+  const auto net = nn::make<VEPrecond_dfsr_cond>(
+      {.img_resolution = 8, .img_channels = 3, .model = small_unet()});
+  net->eval();
+  Generator rng(4);
+  const Tensor x = normal({2, 3, 8, 8}, rng), sigma = from_vector<float>({0.5F, 2}, {2});
+  const Tensor out = net(x, sigma);
+  CHECK(out.shape() == x.shape());
+  std::vector<std::string> own;
+  for (const auto& [name, tensor] : net->state())
+    if (!name.starts_with("model.")) own.push_back(name);
+  CHECK(own == std::vector<std::string>{"conv_in.weight", "conv_in.bias", "emb_conv.0.weight",
+                                        "emb_conv.0.bias", "emb_conv.2.weight", "emb_conv.2.bias"});
+  // With conv_in closed x reaches the network through the residual alone.
+  const NoGrad no_grad;
+  for (const auto& [name, tensor] : net->parameters())
+    if (name.starts_with("conv_in")) fill_(tensor, 0);
+  CHECK(max(abs(net(x, sigma) - net(-x, sigma))).item() > 0);
 }
 
 TEST_CASE("levels of the iDDPM preconditioner round to its table") {

@@ -3,12 +3,16 @@
 #include <doctest/doctest.h>
 
 #include <brume/autograd/backward.h>
+#include <brume/autograd/mode.h>
+#include <brume/autograd/ops/conv.h>
 #include <brume/autograd/ops/pointwise.h>
 #include <brume/autograd/ops/random.h>
 #include <brume/autograd/ops/reduce.h>
 #include <brume/autograd/ops/shape.h>
+#include <brume/core/backend.h>
 #include <brume/diffusion/multi_diffusion/losses.h>
 #include <brume/diffusion/multi_diffusion/predictor.h>
+#include <brume/diffusion/preconditioners.h>
 #include <brume/diffusion/sample.h>
 #include <brume/diffusion/schedulers/edm.h>
 
@@ -120,6 +124,39 @@ TEST_CASE("a model of patches does what the model does to the whole image") {
   CHECK(whole(x, t).to_vector<float>() == chunks(x, t).to_vector<float>());
 }
 
+TEST_CASE("each tensor of a condition reaches the patches in its own way") {
+  const Condition seen{{"cut", noise({2, 1, 12, 10}, 3)},
+                       {"small", noise({2, 1, 6, 5}, 4)},
+                       {"label", noise({2, 3}, 5)}};
+  const MultiDiffusionModel2DConfig config{.condition_patch = {{"cut", true}, {"label", false}},
+                                           .condition_interp = {{"small", true}}};
+  const auto model = patch_model(config);
+  const GridPatching2D grid({12, 10}, {4, 5});
+  const Condition rows = model->patch_condition(grid, seen, 2);
+  CHECK(distance(rows.at("cut"), grid.apply(seen.at("cut"))) == 0);
+  CHECK(distance(rows.at("small"), grid.repeat(resize_bilinear(seen.at("small"), {4, 5}))) == 0);
+  CHECK(distance(rows.at("label"), grid.repeat(seen.at("label"))) == 0);
+
+  const auto error = [&](const Condition& c) {
+    return error_of([&] { (void)model->patch_condition(grid, c, 2); });
+  };
+  CHECK(error(seen.without("small")) == "Condition: has no 'small'; there is 'cut', 'label'");
+  CHECK(error(noise({2, 1, 12, 10})) ==
+        "MultiDiffusionModel2D: condition_patch and condition_interp have names, but the condition "
+        "is a tensor without one");
+  CHECK(error_of([] {
+          patch_model({.condition_patch = {{"a", true}}, .condition_interp = true});
+        }) == "MultiDiffusionModel2D: condition 'a' is to be both cut and resized");
+
+  // Both forms are read from the reference's arguments, and written as they were.
+  const std::string json = nn::config_to_json(config);
+  CHECK(json.find(R"("condition_patch":{"cut":true,"label":false})") != json.npos);
+  CHECK(nn::same_config(nn::config_from_json<MultiDiffusionModel2DConfig>(json), config));
+  const std::string plain =
+      nn::config_to_json(MultiDiffusionModel2DConfig{.condition_patch = true});
+  CHECK(plain.find(R"("condition_patch":true)") != plain.npos);
+}
+
 TEST_CASE("the embedding of a patch is the part of the grid that it covers") {
   const auto model = patch_model(
       {.positional_embedding = GlobalEmbedding::linear, .channels_positional_embedding = 2});
@@ -170,6 +207,27 @@ TEST_CASE("guidance of patches is guidance of the image where patches do not ove
   const DPSScorePredictor whole_by_operator(bind(pixelwise()), to_score,
                                             {ModelConsistencyDPSGuidance(square_of, o)});
   CHECK(distance(by_operator(x, t), whole_by_operator(x, t)) < 1e-3);
+}
+
+TEST_CASE("a field of 1024 x 1024 is sampled by patches of 64 x 64 in less than 1 GB") {
+  const Tensor wide = noise({16, 1, 3, 3}, 1), back = noise({1, 16, 3, 3}, 2) * 1e-3;
+  const AnyModel net = [=](const Tensor& x, const Tensor&, const Condition&) {
+    return conv(silu(conv(x, wide, {}, {.padding = 1})), back, {}, {.padding = 1});
+  };
+  const auto model = nn::make<MultiDiffusionModel2D>(
+      AnyModel(nn::make<EDMPreconditioner>(net, EDMPreconditionerConfig{})),
+      MultiDiffusionModel2DConfig{.global_spatial_shape = {1024, 1024}});
+  MultiDiffusionPredictor predictor(model, {.chunk_size = 16});
+  predictor.set_patching(8, 0, {64, 64});
+  const NoGrad guard;
+  const EDMNoiseScheduler s;
+  const Tensor start = noise({1, 1, 1024, 1024}) * 80.0;
+  reset_peak_memory();
+  const int64_t before = memory_stats().live;
+  const Tensor x =
+      sample(denoiser(s, {.x0 = predictor}), start, s, {.num_steps = 2, .solver = EulerSolver{}});
+  CHECK(x.shape() == start.shape());
+  CHECK(memory_stats().peak - before < 200'000'000);
 }
 
 TEST_CASE("losses of random patches are zero for a perfect model") {

@@ -152,4 +152,31 @@ TEST_CASE("npy: a header that is not the dictionary it should be is refused") {
     CHECK_MESSAGE(contains(refusal_of(header("'<f4'", "False", shape)), "is too large"), shape);
 }
 
+TEST_CASE("npy: an array written part by part is the one written at once, or nothing") {
+  const TemporaryFolder folder;
+  const Tensor whole = alias(arange(0, 30), {5, 3, 2}, {6, 2, 1});
+  io::write_npy(folder / "whole.npy", whole);
+  {
+    io::NpyWriter file(folder / "parts.npy", {5, 3, 2});
+    file.append(alias(whole, {2, 3, 2}, {6, 2, 1}));
+    file.append(alias(whole, {3, 3, 2}, {6, 2, 1}, 12));
+    CHECK(file.rows() == 5);
+    CHECK(contains(error_of<ShapeError>([&] {
+                     file.append(empty({1, 3, 2}));
+                   }),
+                   "of f32 [5, 3, 2], 5 rows are written; got f32 [1, 3, 2]"));
+    CHECK(io::file_status(folder / "parts.npy").kind == io::FileKind::missing);
+    file.commit();
+  }
+  CHECK(get(folder / "parts.npy") == get(folder / "whole.npy"));
+  {
+    io::NpyWriter file(folder / "some.npy", {5});
+    file.append(empty({4}));
+    CHECK(contains(error_of<ShapeError>([&] { file.commit(); }), "has 4 of 5 rows"));
+    CHECK(contains(error_of<ShapeError>([&] { file.append(empty({1}, {.dtype = DType::f64})); }),
+                   "got f64 [1]"));
+  }
+  CHECK(io::list_folder(folder.path()) == std::vector<std::string>{"parts.npy", "whole.npy"});
+}
+
 }  // namespace brume::test
