@@ -49,7 +49,9 @@ void transform_filter(const Correlation& c, int64_t panel, int64_t begin, int64_
       isa.pack(rows * 9, n, w, 1, c.w_to, taps, columns);
     } else if (adjacent && c.w_to == 9) {
       // Sixteen taps are packed faster than nine, where the filters have so many numbers behind.
+      // The next row is a page away: the processor does not foresee it.
       rows = 1;
+      for (int64_t k = 0; k < n * 9; k += 16) __builtin_prefetch(w + c.w_from + k);
       isa.pack(w + (n - 1) * 9 + 15 <= last ? 16 : 9, n, w, 1, 9, taps, columns);
     } else {
       for (int64_t k = 0; k < 9; ++k)
