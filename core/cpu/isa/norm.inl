@@ -86,6 +86,8 @@ void affine(int64_t rows, int64_t channels, const T* x, const T* center, const T
 template <class V, int kN, bool kSilu, class Lanes, class T = typename V::Element>
 inline void column_sums(int64_t rows, int64_t channels, const T* x, const T* center, const T* slope,
                         const T* offset, const T* gy, Lanes lanes, T* g, T* sums) {
+  // Parts of rows are no stream that the processor foresees.
+  constexpr int64_t kRowsAhead = 16, kLineVectors = 64 / sizeof(V);
   V m[kN], a[kN], b[kN], sum_g[kN], sum_gd[kN], sum_d[kN];
   BRUME_UNROLL
   for (int k = 0; k < kN; ++k) {
@@ -98,6 +100,10 @@ inline void column_sums(int64_t rows, int64_t channels, const T* x, const T* cen
     BRUME_UNROLL
     for (int k = 0; k < kN; ++k) {
       const int64_t at = row + k * V::kLanes;
+      if (k % kLineVectors == 0) {
+        __builtin_prefetch(x + at + kRowsAhead * channels);
+        __builtin_prefetch(gy + at + kRowsAhead * channels);
+      }
       const V d = lanes.load(x + at) - m[k];
       V u = lanes.load(gy + at);
       if constexpr (kSilu) {
