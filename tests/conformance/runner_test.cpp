@@ -1,6 +1,5 @@
 // The runner itself: what it lets pass and what not.
 
-#include <filesystem>
 #include <limits>
 
 #include <doctest/doctest.h>
@@ -8,6 +7,7 @@
 #include <brume/core/io/safetensors.h>
 
 #include "tests/conformance/runner.h"
+#include "tests/temporary_folder.h"
 
 using namespace brume;
 using namespace brume::conformance;
@@ -19,13 +19,10 @@ using Named = std::vector<std::pair<std::string, Tensor>>;
 // Runs a file with this description and these tensors.
 std::vector<Outcome> run(const std::string& description, const Named& tensors,
                          const RunOptions& options = {}) {
-  const auto folder = std::filesystem::temp_directory_path() / "brume_conformance_test";
-  std::filesystem::create_directories(folder);
-  const std::string path = (folder / "case.safetensors").string();
-  io::save_safetensors(path, tensors, {{"case", description}});
+  const test::TemporaryFile file("case.safetensors");
+  io::save_safetensors(file.path, tensors, {{"case", description}});
   std::vector<Outcome> outcomes;
-  run_file(path, options, [&](const Outcome& outcome) { outcomes.push_back(outcome); });
-  std::filesystem::remove_all(folder);
+  run_file(file.path, options, [&](const Outcome& outcome) { outcomes.push_back(outcome); });
   return outcomes;
 }
 

@@ -1,6 +1,5 @@
 #include <doctest/doctest.h>
 
-#include <filesystem>
 #include <string>
 
 #include <brume/autograd/ops/pointwise.h>
@@ -13,6 +12,7 @@
 #include <brume/nn/serialize.h>
 
 #include "tests/noise.h"
+#include "tests/temporary_folder.h"
 
 using namespace brume;
 using namespace brume::diffusion;
@@ -26,12 +26,10 @@ void check_model(const nn::Ref<nn::Module>& model, const Tensor& x, const Condit
   const Tensor t = uniform({x.size(0)}, default_generator()) + 0.5;
   const Tensor y = denoiser(x, t, condition);
   CHECK(y.shape() == x.shape());
-  const std::string path =
-      (std::filesystem::temp_directory_path() / "brume_adapter.safetensors").string();
-  nn::save(*denoiser, path);
-  const AnyModel again(load(path));
+  const test::TemporaryFile file("adapter.safetensors");
+  nn::save(*denoiser, file.path);
+  const AnyModel again(load(file.path));
   again.module()->eval();
-  std::filesystem::remove(path);
   CHECK(max(abs(again(x, t, condition) - y)).item() == 0);
 }
 

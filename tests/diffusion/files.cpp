@@ -1,7 +1,5 @@
 #include <doctest/doctest.h>
 
-#include <cstdio>
-#include <filesystem>
 #include <string>
 
 #include <brume/autograd/ops/pointwise.h>
@@ -10,11 +8,12 @@
 #include <brume/diffusion/preconditioners.h>
 #include <brume/nn/serialize.h>
 
+#include "tests/temporary_folder.h"
+
 using namespace brume;
 
 TEST_CASE("a preconditioner made around a network is rebuilt, with the network, from its file") {
-  const std::string path =
-      (std::filesystem::temp_directory_path() / "brume_preconditioner.safetensors").string();
+  const test::TemporaryFile file("preconditioner.safetensors");
   const auto net = nn::make<diffusion::SongUNetAdapter>({.img_resolution = 8,
                                                          .in_channels = 1,
                                                          .out_channels = 1,
@@ -23,9 +22,8 @@ TEST_CASE("a preconditioner made around a network is rebuilt, with the network, 
                                                          .num_blocks = 1});
   const auto edm = nn::make<diffusion::EDMPreconditioner>(
       net, diffusion::EDMPreconditionerConfig{.sigma_data = 0.25});
-  nn::save(*edm, path);
-  const nn::Ref<nn::Module> loaded = diffusion::load(path);
-  std::remove(path.c_str());
+  nn::save(*edm, file.path);
+  const nn::Ref<nn::Module> loaded = diffusion::load(file.path);
   CHECK(loaded->class_name() == "EDMPreconditioner");
   edm->eval();
   loaded->eval();

@@ -1,6 +1,4 @@
 #include <cmath>
-#include <cstdio>
-#include <filesystem>
 #include <numbers>
 
 #include <doctest/doctest.h>
@@ -20,6 +18,7 @@
 #include <brume/nn/serialize.h>
 
 #include "tests/error_of.h"
+#include "tests/temporary_folder.h"
 
 using namespace brume;
 using namespace brume::diffusion;
@@ -58,13 +57,11 @@ TEST_CASE("an older preconditioner takes its network's arguments among its own")
 }
 
 TEST_CASE("an older preconditioner is rebuilt from its file, with the same numbers") {
-  const std::string path =
-      (std::filesystem::temp_directory_path() / "brume_edm_precond.safetensors").string();
+  const test::TemporaryFile file("edm_precond.safetensors");
   const auto net = nn::make<EDMPrecond>(small());
   net->eval();
-  nn::save(*net, path);
-  const nn::Ref<nn::Module> loaded = diffusion::load(path);
-  std::remove(path.c_str());
+  nn::save(*net, file.path);
+  const nn::Ref<nn::Module> loaded = diffusion::load(file.path);
   loaded->eval();
   Generator rng(2);
   const Tensor x = normal({2, 1, 4, 4}, rng), sigma = exp(normal({2}, rng));

@@ -1,7 +1,5 @@
 #include <brume/diffusion/model.h>
 
-#include <filesystem>
-
 #include <doctest/doctest.h>
 
 #include <brume/autograd/backward.h>
@@ -15,6 +13,7 @@
 #include <brume/nn/serialize.h>
 
 #include "tests/noise.h"
+#include "tests/temporary_folder.h"
 
 using namespace brume;
 using namespace brume::diffusion;
@@ -86,10 +85,9 @@ TEST_CASE("a preconditioned network is rebuilt from its file alone, with the sam
   const auto net = nn::make<SongUNetAdapter>(small());
   const auto edm = nn::make<EDMPreconditioner>({.model = net, .sigma_data = 0.75});
   edm->eval();
-  const std::string path =
-      (std::filesystem::temp_directory_path() / "brume_edm_of_song_unet.safetensors").string();
-  nn::save(*edm, path);
-  const nn::Ref<nn::Module> again = load(path);
+  const test::TemporaryFile file("edm_of_song_unet.safetensors");
+  nn::save(*edm, file.path);
+  const nn::Ref<nn::Module> again = load(file.path);
   again->eval();
   CHECK(again->class_name() == "EDMPreconditioner");
   CHECK(again->config_json() == edm->config_json());

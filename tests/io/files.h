@@ -1,5 +1,5 @@
 #pragma once
-// A folder for one test, and the bytes of files in it.
+// The bytes of a test's files.
 
 #include <string>
 #include <string_view>
@@ -8,21 +8,9 @@
 
 #include <brume/core/tensor.h>
 
+#include "tests/temporary_folder.h"
+
 namespace brume::test {
-
-/// A fresh folder that goes, with all it holds, at the end of the test.
-class TemporaryFolder {
- public:
-  TemporaryFolder();
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  ~TemporaryFolder();
-  std::string operator/(std::string_view name) const { return path_ + "/" + std::string(name); }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 /// Writes and reads without the library, so that tests do not prove it by itself.
 void put(const std::string& path, std::string_view bytes);

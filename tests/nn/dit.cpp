@@ -1,6 +1,5 @@
 #include <doctest/doctest.h>
 
-#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -15,6 +14,7 @@
 
 #include "tests/error_of.h"
 #include "tests/noise.h"
+#include "tests/temporary_folder.h"
 
 using namespace brume;
 
@@ -115,11 +115,9 @@ TEST_CASE("a DiT takes a user's tokenizer, detokenizer and embedder, and its fil
   c.conditioning_embedder = nn::Ref<nn::Module>(nn::make<TimeAlone>({.width = 8}));
   const auto net = nn::make<nn::DiT>(c);
   const Tensor x = noise({2, 2, 8, 8}), t = noise({2}, 4);
-  const std::string path =
-      (std::filesystem::temp_directory_path() / "brume_dit_with_own_parts.safetensors").string();
-  nn::save(*net, path);
-  const auto again = nn::load<nn::DiT>(path);
-  std::filesystem::remove(path);
+  const test::TemporaryFile file("dit_with_own_parts.safetensors");
+  nn::save(*net, file.path);
+  const auto again = nn::load<nn::DiT>(file.path);
   CHECK(distance(net(x, t), again(x, t)) == 0);
 
   nn::DiTConfig wrong = small();

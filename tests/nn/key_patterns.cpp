@@ -1,6 +1,5 @@
 #include <doctest/doctest.h>
 
-#include <filesystem>
 #include <string>
 
 #include <brume/nn/layers/linear.h>
@@ -8,6 +7,7 @@
 
 #include "tests/error_of.h"
 #include "tests/noise.h"
+#include "tests/temporary_folder.h"
 
 using namespace brume;
 
@@ -47,8 +47,7 @@ TEST_CASE("a star stands for any text, and the first pattern that fits decides")
 
 TEST_CASE("a table of keys loads somebody's state dict into a module of one's own") {
   const auto ours = nn::make<Perceptron>();
-  const std::string path =
-      (std::filesystem::temp_directory_path() / "brume_their_keys.safetensors").string();
+  const test::TemporaryFile file("their_keys.safetensors");
   struct Theirs : nn::Module {
     using Config = NoArguments;
     explicit Theirs(const Config&) {
@@ -59,13 +58,12 @@ TEST_CASE("a table of keys loads somebody's state dict into a module of one's ow
     nn::Ref<nn::Linear> first, second;
   };
   const auto source = nn::make<Theirs>();
-  nn::save(*source, path);
+  nn::save(*source, file.path);
   const nn::KeyTable table = {{"net.steps", ""}, {"net.fc*.inner.*", "layers.*.*"}};
-  nn::load_state(*ours, path, table);
+  nn::load_state(*ours, file.path, table);
   CHECK(distance(ours->layers[0]->weight, source->first->weight) == 0);
   CHECK(distance(ours->layers[1]->bias, source->second->bias) == 0);
   CHECK(error_of([&] {
-          nn::load_state(*ours, path, {{"net.fc*.inner.*", "layers.*.*"}});
+          nn::load_state(*ours, file.path, {{"net.fc*.inner.*", "layers.*.*"}});
         }).find("unexpected: net.steps") != std::string::npos);
-  std::filesystem::remove(path);
 }

@@ -3,7 +3,6 @@
 
 #include <array>
 #include <cmath>
-#include <cstdio>
 #include <filesystem>
 #include <limits>
 #include <string>
@@ -20,20 +19,14 @@
 #include <brume/nn/serialize.h>
 
 #include "tests/error_of.h"
+#include "tests/temporary_folder.h"
 
 using namespace brume;
+using brume::test::TemporaryFile;
 
 namespace {
 
 const std::string kData = BRUME_SOURCE_DIR "/tests/conformance/data/";
-
-// A file's path in the system's folder for such things; the file goes with the object.
-struct TemporaryFile {
-  explicit TemporaryFile(const char* name)
-      : path((std::filesystem::temp_directory_path() / name).string()) {}
-  ~TemporaryFile() { std::remove(path.c_str()); }
-  std::string path;
-};
 
 struct GaugeConfig {
   double limit = 1;

@@ -1,8 +1,6 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
-#include <cstdio>
-#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -13,17 +11,12 @@
 #include <brume/nn/layers/unet_block.h>
 #include <brume/nn/serialize.h>
 
+#include "tests/temporary_folder.h"
+
 using namespace brume;
+using brume::test::TemporaryFile;
 
 namespace {
-
-// A path in the system's folder for such things; the file goes with the object.
-struct TemporaryFile {
-  explicit TemporaryFile(const char* name)
-      : path((std::filesystem::temp_directory_path() / name).string()) {}
-  ~TemporaryFile() { std::remove(path.c_str()); }
-  std::string path;
-};
 
 std::vector<float> values(const nn::Module& module) {
   std::vector<float> out;

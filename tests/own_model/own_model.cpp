@@ -1,6 +1,5 @@
 #include <doctest/doctest.h>
 
-#include <filesystem>
 #include <string>
 
 #include <brume/core/io/zip.h>
@@ -9,6 +8,7 @@
 
 #include "examples/own_model/wave_denoiser.h"
 #include "tests/noise.h"
+#include "tests/temporary_folder.h"
 
 using namespace brume;
 
@@ -19,11 +19,9 @@ TEST_CASE("a class of one's own program is saved inside the library's, and loade
   const Tensor x = noise({3, 2}), sigma = ones({3});
   for (const char* end : {".safetensors", ".mdlus"}) {
     if (std::string(end) == ".mdlus" && !io::has_zip()) continue;
-    const std::string path =
-        (std::filesystem::temp_directory_path() / (std::string("brume_own_model") + end)).string();
-    nn::save(*net, path);
-    const diffusion::AnyModel again = diffusion::load(path);
+    const test::TemporaryFile file(std::string("own_model") + end);
+    nn::save(*net, file.path);
+    const diffusion::AnyModel again = diffusion::load(file.path);
     CHECK(distance((*net)(x, sigma), again(x, sigma)) == 0);
-    std::filesystem::remove(path);
   }
 }
