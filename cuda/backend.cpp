@@ -1,5 +1,4 @@
-// The CUDA backend: its memory, and the families that have kernels so far. An empty slot answers
-// "no kernel on this device".
+// The CUDA backend: its memory and its tables.
 
 #include <brume/core/backend.h>
 
@@ -10,22 +9,16 @@
 namespace brume {
 namespace {
 
-const GemmKernels no_gemm{};
-const ConvKernels no_conv{};
-const AttentionKernels no_attention{};
-const IndexKernels no_index{};
-const FftKernels no_fft{};
-
 const Backend table{.name = "cuda",
                     .memory = cuda::memory,
                     .pointwise = cuda_pointwise,
                     .reduce = cuda_reduce,
-                    .gemm = no_gemm,
-                    .conv = no_conv,
+                    .gemm = cuda_gemm,
+                    .conv = cuda_conv,
                     .norm = cuda_norm,
-                    .attention = no_attention,
-                    .index = no_index,
-                    .fft = no_fft,
+                    .attention = cuda_attention,
+                    .index = cuda_index,
+                    .fft = cuda_fft,
                     .random = cuda_random,
                     .optim = cuda_optim};
 
