@@ -1,6 +1,8 @@
 #pragma once
 // The launch of a tiled product.
 
+#include <type_traits>
+
 #include <brume/core/math/ceil_div.h>
 #include <brume/cuda/launch.h>
 #include <brume/cuda/steps.h>
@@ -9,7 +11,9 @@
 namespace brume::cuda {
 
 template <int kSide, class Problems>
-__global__ void __launch_bounds__(kTileThreads)
+__global__ void __launch_bounds__(kTileThreads,
+                                  sizeof(Wide<typename Problems::Element>) == 4 && kSide == 4 ? 2
+                                                                                              : 1)
     multiply_tiles(Problems problems, uint32_t row_tiles, uint32_t column_tiles) {
   multiply_tile<kSide>(problems, row_tiles, column_tiles);
 }
@@ -26,7 +30,7 @@ void launch_tiles(const char* op, const Problems& problems, int64_t products, in
            count32(op, column_tiles));
   };
   // Wide tiles from 128 x 128 on. The choice does not show in the bits: a sum has one order.
-  constexpr bool kMayBeWide = sizeof(typename Problems::Element) <= 4;
+  constexpr bool kMayBeWide = std::is_same_v<typename Problems::Element, float>;
   if constexpr (kMayBeWide)
     if (rows >= 128 && columns >= 96) return go(std::integral_constant<int, 8>{});
   go(std::integral_constant<int, 4>{});

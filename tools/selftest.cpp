@@ -2,27 +2,50 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <string>
+
+#include <brume/core/backend.h>
 
 #include "tests/ops/checks.h"
 
 namespace brume::tools {
 namespace {
 
+// What the GPU of this build says to a row.
+const char* on_cuda(const op_table::OpRow& row) {
+  const auto failures = op_table::check_row(row, {DeviceType::cuda, 0});
+  if (failures.empty()) return "equal";
+  const bool missing = std::all_of(failures.begin(), failures.end(),
+                                   [](const op_table::Failure& f) { return f.missing_kernel; });
+  return missing ? "no kernel" : "DIFFERS";
+}
+
 int list_coverage(const op_table::Rows& rows) {
+  std::string reason;
+  const bool gpu = cuda_backend(&reason) != nullptr;
   size_t width = 0;
   for (const auto& row : rows) width = std::max(width, row.name.size());
-  int with_gradient = 0;
+  std::printf("%-*s  %-27s  %s\n", static_cast<int>(width), "operation", "CPU", "CUDA");
+  int with_gradient = 0, on_gpu = 0;
   for (const auto& row : rows) {
     const bool gradient = std::any_of(row.operands.begin(), row.operands.end(), [](const auto& o) {
       using Kind = op_table::Operand::Kind;
       return o.gradient && o.kind != Kind::integers && o.kind != Kind::booleans;
     });
     with_gradient += gradient ? 1 : 0;
-    std::printf("%-*s  %s%s\n", static_cast<int>(width), row.name.c_str(),
-                gradient ? "gradient" : "no gradient to check",
-                row.flags.second_order ? ", second order" : "");
+    const std::string cpu = !gradient                ? "value"
+                            : row.flags.second_order ? "value, gradient, second"
+                                                     : "value, gradient";
+    const std::string cuda = gpu ? on_cuda(row) : "-";
+    on_gpu += cuda == "equal" ? 1 : 0;
+    std::printf("%-*s  %-27s  %s\n", static_cast<int>(width), row.name.c_str(), cpu.c_str(),
+                cuda.c_str());
   }
-  std::printf("%zu rows, %d with a gradient check\n", rows.size(), with_gradient);
+  std::printf("%zu rows, %d with a gradient check", rows.size(), with_gradient);
+  if (gpu)
+    std::printf(", %d equal on CUDA\n", on_gpu);
+  else
+    std::printf("; no CUDA: %s\n", reason.c_str());
   return 0;
 }
 

@@ -31,6 +31,12 @@ struct Max {
   }
 };
 
+/// The value that another lane of the warp has.
+template <class T>
+__device__ inline T from_lane(T value, int lane) {
+  return __shfl_sync(kAllLanes, value, lane);
+}
+
 /// Every lane receives the result over the warp.
 template <class Op, class T>
 __device__ inline T warp_reduce(T value) {

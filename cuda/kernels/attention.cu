@@ -127,7 +127,7 @@ __device__ inline void add_rows(const A (&factor)[kOwn], const A* other, int wid
   for (int j = 0; j < kTile; ++j) {
     A f[kOwn];
 #pragma unroll
-    for (int r = 0; r < kOwn; ++r) f[r] = __shfl_sync(kAllLanes, factor[r], j);
+    for (int r = 0; r < kOwn; ++r) f[r] = from_lane(factor[r], j);
 #pragma unroll
     for (int c = 0; c < kColumns; ++c) {
       const int column = c * kWarpLanes + lane;

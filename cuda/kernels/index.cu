@@ -244,19 +244,17 @@ void scatter(ScatterReduce reduce, bool include_self, int axis, const View& inde
 
 // ---- nonzero, searchsorted
 
-struct Sizes {
-  int rank;
-  int64_t at[kMaxRank];
-};
-
+// axes: the mask's, without strides.
 __global__ void __launch_bounds__(kThreads)
-    unravel_positions(int64_t count, Sizes sizes, const int64_t* position, int64_t* y) {
+    unravel_positions(int64_t count, Steps<1> axes, const int64_t* position, int64_t* y) {
   const int64_t i = thread_number();
   if (i >= count) return;
-  int64_t rest = position[i];
-  for (int axis = sizes.rank - 1; axis >= 0; --axis) {
-    y[i * sizes.rank + axis] = rest % sizes.at[axis];
-    rest /= sizes.at[axis];
+  auto rest = static_cast<uint32_t>(position[i]);
+#pragma unroll 1
+  for (int axis = 0; axis < axes.rank; ++axis) {
+    const uint32_t next = axes.size[axis].quotient(rest);
+    y[(i + 1) * axes.rank - 1 - axis] = rest - next * axes.size[axis].divisor();
+    rest = next;
   }
 }
 
@@ -269,9 +267,9 @@ void nonzero(const View& mask, const View& y) {
   auto* positions = scratch.take<int64_t>(n);
   cuda_pointwise.copy(mask, truth);
   argsort(0, true, {truth.data, DType::u8, {n}, {1}}, {positions, DType::i64, {n}, {1}});
-  Sizes sizes{mask.rank(), {}};
-  for (int i = 0; i < mask.rank(); ++i) sizes.at[i] = mask.size(i);
-  launch_each(unravel_positions, "nonzero", count, count, sizes, positions, y.as<int64_t>());
+  Steps<1> axes;
+  for (int i = mask.rank(); i-- > 0;) add_axis(axes, mask.size(i), {0});
+  launch_each(unravel_positions, "nonzero", count, count, axes, positions, y.as<int64_t>());
 }
 
 template <class T>
