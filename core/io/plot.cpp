@@ -95,7 +95,7 @@ std::vector<double> log_ticks(double low, double high) {
   std::vector<double> out;
   for (int n = static_cast<int>(std::floor(std::log10(low))); n <= std::log10(high) + 1e-9; ++n)
     for (double digit : {1.0, 2.0, 5.0}) {
-      if (decades > 2 && (digit != 1 || n % every != 0)) continue;
+      if (decades > 3 && (digit != 1 || n % every != 0)) continue;
       const double tick = digit * std::pow(10, n);
       if (tick >= low * (1 - 1e-9) && tick <= high * (1 + 1e-9)) out.push_back(tick);
     }
@@ -178,7 +178,7 @@ void write_plot(const std::string& path, const std::vector<PlotLine>& lines, con
         x0 = x1;
         y0 = y1;
       }
-      joined = shown;
+      joined = shown && !line.dots;
     }
     const int y = kTop + 6 + static_cast<int>(i) * 14;
     const int x = right - 12 - static_cast<int>(line.name.size()) * kAdvance;

@@ -1,5 +1,6 @@
 #include <brume/core/io/plot.h>
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -45,6 +46,7 @@ TEST_SUITE_BEGIN("plot");
 TEST_CASE("a plot's log axis has its ticks at round numbers, whatever its range") {
   check_log_rows(grid_rows({0.78, 0.31, 0.36}, true), {0.4, 0.5, 0.6, 0.7});
   check_log_rows(grid_rows({0.7, 30, 9}, true), {1, 2, 5, 10, 20});
+  check_log_rows(grid_rows({0.018, 5.3, 1}, true), {0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5});
   check_log_rows(grid_rows({2e-5, 0.3, 0.1}, true), {1e-4, 1e-3, 1e-2, 1e-1});
   check_log_rows(grid_rows({5e-13, 2e6, 1}, true), {1e-12, 1e-9, 1e-6, 1e-3, 1, 1e3, 1e6});
 }
@@ -54,6 +56,18 @@ TEST_CASE("a plot's ordinary axis has even ticks") {
   REQUIRE(rows.size() == 5);  // -2, 0, 2, 4, 6
   for (size_t i = 1; i < rows.size(); ++i)
     CHECK(std::abs((rows[i - 1] - rows[i]) - (rows[0] - rows[1])) <= 1);
+}
+
+TEST_CASE("dots are not joined") {
+  const TemporaryFolder folder;
+  const auto coloured = [&](bool dots) {
+    io::write_plot(folder / "x.png", {{.name = "", .x = {0, 1, 2}, .y = {0, 1, 0}, .dots = dots}});
+    const Tensor picture = io::read_png(folder / "x.png");
+    const auto pixels = picture.host<const uint8_t>();  // red first: 0 in the first line's colour
+    return std::count(pixels.begin(), pixels.begin() + pixels.size() / 3, 0);
+  };
+  CHECK(coloured(true) == 3 * 4 + 20 * 2);  // 2 x 2 pixels each, and the sample beside the name
+  CHECK(coloured(false) > 1000);
 }
 
 TEST_CASE("a plot of nothing, of one value and of values that no axis shows is a plot") {
