@@ -92,6 +92,7 @@
 #include <brume/nn/registry.h>
 #include <brume/nn/serialize.h>
 #include <brume/nn/training/checkpoint.h>
+#include <brume/nn/training/fit.h>
 #include <brume/nn/training/progress.h>
 #include <brume/nn/training/run_directory.h>
 #include <brume/nn/training/run_log.h>
