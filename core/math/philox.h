@@ -23,7 +23,7 @@ BRUME_HD Words philox(uint64_t seed, uint64_t offset, uint64_t block) {
   uint32_t k0 = static_cast<uint32_t>(seed), k1 = static_cast<uint32_t>(seed >> 32);
   uint32_t a = static_cast<uint32_t>(block), b = static_cast<uint32_t>(block >> 32);
   uint32_t c = static_cast<uint32_t>(offset), d = static_cast<uint32_t>(offset >> 32);
-#pragma GCC unroll 10
+  BRUME_UNROLL
   for (int round = 0; round < 10; ++round) {
     const uint32_t high0 = high_product(0xD2511F53U, a), low0 = 0xD2511F53U * a;
     const uint32_t high1 = high_product(0xCD9E8D57U, c), low1 = 0xCD9E8D57U * c;
@@ -105,7 +105,7 @@ BRUME_HD T minus_two_log(typename Drawn<T>::Draw bits) {
   const T s = over(plus(m, T(-1)), plus(m, T(1)));
   const T q = times(s, s);
   T series = T(0);
-#pragma GCC unroll 16
+  BRUME_UNROLL
   for (int k = D::kLogTerms; k > 0; --k)
     series = times(plus(series, T(1) / static_cast<T>(2 * k + 1)), q);
   const T log_m = times(T(-4), plus(s, times(s, series)));
@@ -129,10 +129,10 @@ BRUME_HD Pair<T> turn(typename Drawn<T>::Draw bits) {
   const T x = times(static_cast<T>(rest), kRadians);  // in [-pi/4, pi/4]
   const T q = times(x, x);
   T sine = T(1), cosine = T(1);
-#pragma GCC unroll 16
+  BRUME_UNROLL
   for (int k = D::kSineTerms - 1; k > 0; --k)
     sine = plus(T(1), times(times(q, T(-1) / static_cast<T>(2 * k * (2 * k + 1))), sine));
-#pragma GCC unroll 16
+  BRUME_UNROLL
   for (int k = D::kSineTerms; k > 0; --k)
     cosine = plus(T(1), times(times(q, T(-1) / static_cast<T>(2 * k * (2 * k - 1))), cosine));
   sine = times(x, sine);
