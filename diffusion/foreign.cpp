@@ -1,5 +1,6 @@
 #include <brume/diffusion/foreign.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -17,13 +18,23 @@ std::vector<std::string> input_names(const Condition& condition) {
 
 std::vector<const char*> pointers(const std::vector<std::string>& texts) {
   std::vector<const char*> out;
+  out.reserve(texts.size());
   for (const std::string& text : texts) out.push_back(text.c_str());
   return out;
 }
 
+using Managed = std::unique_ptr<DLManagedTensor, decltype(&io::delete_dlpack)>;
+
+Managed managed(DLManagedTensor* t) { return {t, io::delete_dlpack}; }
+
+// What the other side is given to keep: exported whole before anything is handed over.
 std::vector<DLManagedTensor*> exported(const Tensors& tensors) {
+  std::vector<Managed> held;
+  held.reserve(tensors.size());
+  for (const Tensor& x : tensors) held.push_back(managed(io::to_dlpack(x)));
   std::vector<DLManagedTensor*> out;
-  for (const Tensor& x : tensors) out.push_back(io::to_dlpack(x));
+  out.reserve(held.size());
+  for (Managed& x : held) out.push_back(x.release());
   return out;
 }
 
@@ -36,14 +47,15 @@ void check_success(const ForeignFunctions& f, int code, const char* what) {
 
 Tensor predict(const ForeignFunctions& f, const std::vector<std::string>& names,
                const Tensors& inputs) {
+  const std::vector<const char*> texts = pointers(names);
   std::vector<DLManagedTensor*> handed = exported(inputs);
   DLManagedTensor* result = nullptr;
-  const std::vector<const char*> texts = pointers(names);
-  check_success(
-      f,
-      f.predict(f.context, static_cast<int>(handed.size()), texts.data(), handed.data(), &result),
-      "prediction");
-  Tensor y = io::from_dlpack(result);
+  const int code =
+      f.predict(f.context, static_cast<int>(handed.size()), texts.data(), handed.data(), &result);
+  Managed owned = managed(result);
+  check_success(f, code, "prediction");
+  check<Error>(owned != nullptr, "Foreign: the model reported success and gave no prediction");
+  Tensor y = io::from_dlpack(owned.release());
   const int64_t batch = inputs[0].size(0);
   check(y.rank() >= 1 && y.size(0) == batch, "Foreign: wants a prediction [", batch,
         ", ...], the model gave ", y.shape());
@@ -55,13 +67,19 @@ Grads gradients(const ForeignFunctions& f, const std::vector<std::string>& names
   check<GradError>(f.gradient != nullptr,
                    "Foreign: the model has no gradient function, so nothing can be trained "
                    "through it");
-  std::vector<DLManagedTensor*> handed = exported(inputs), out(inputs.size(), nullptr);
   const std::vector<const char*> texts = pointers(names);
-  const int code = f.gradient(f.context, static_cast<int>(handed.size()), texts.data(),
-                              handed.data(), io::to_dlpack(cotangent), out.data());
-  Grads grads;
-  for (DLManagedTensor* g : out) grads.push_back(g == nullptr ? Tensor() : io::from_dlpack(g));
+  std::vector<DLManagedTensor*> out(inputs.size(), nullptr);
+  Tensors given = inputs;
+  given.push_back(cotangent);
+  std::vector<DLManagedTensor*> handed = exported(given);
+  const int code = f.gradient(f.context, static_cast<int>(inputs.size()), texts.data(),
+                              handed.data(), handed.back(), out.data());
+  std::vector<Managed> owned;
+  owned.reserve(out.size());
+  for (DLManagedTensor* g : out) owned.push_back(managed(g));
   check_success(f, code, "gradient");
+  Grads grads;
+  for (Managed& g : owned) grads.push_back(g ? io::from_dlpack(g.release()) : Tensor());
   for (size_t i = 0; i < grads.size(); ++i)
     check(!grads[i].defined() || grads[i].shape() == inputs[i].shape(), "Foreign: the gradient of ",
           names[i], " must be ", inputs[i].shape(), ", but is ",
@@ -71,12 +89,12 @@ Grads gradients(const ForeignFunctions& f, const std::vector<std::string>& names
 
 }  // namespace
 
-Foreign::Foreign(const ForeignFunctions& functions)
-    : functions_(new ForeignFunctions(functions), [](const ForeignFunctions* f) {
-        if (f->release != nullptr) f->release(f->context);
-        delete f;
-      }) {
+Foreign::Foreign(const ForeignFunctions& functions) {
   check<Error>(functions.predict != nullptr, "Foreign: the function that predicts is missing");
+  functions_ = {new ForeignFunctions(functions), [](const ForeignFunctions* f) {
+                  if (f->release != nullptr) f->release(f->context);
+                  delete f;
+                }};
 }
 
 Tensor Foreign::operator()(const Tensor& x, const Tensor& t, const Condition& condition) const {

@@ -34,7 +34,7 @@ struct ChannelAdapterConfig {
 };
 
 /// A net of one tensor with time_channels waves of t and the condition as further channels of x;
-/// the net's input channels count them all. Keys: net.*, time_embed.freqs
+/// the net's inputs (in_channels, in_features) count them all. Keys: net.*, time_embed.freqs
 template <class Net>
 class ChannelAdapter : public nn::Module {
  public:
@@ -42,7 +42,16 @@ class ChannelAdapter : public nn::Module {
   explicit ChannelAdapter(const Config& c)
       : net(child<Net>("net", c.net)),
         time_embed_(child<nn::PositionalEmbedding>(
-            "time_embed", {.num_channels = c.time_channels, .endpoint = true})) {}
+            "time_embed", {.num_channels = c.time_channels, .endpoint = true})) {
+    int64_t inputs = 0;
+    if constexpr (requires { c.net.in_features; })
+      inputs = c.net.in_features;
+    else
+      inputs = c.net.in_channels;
+    check(inputs > c.time_channels,
+          "ChannelAdapter: the net's inputs are those of x, the condition's and ", c.time_channels,
+          " of t (time_channels), got ", inputs, " in all");
+  }
   Tensor operator()(const Tensor& x, const Tensor& t, const Condition& condition = {}) const {
     return net(join_channels(x, time_embed_(t), condition));
   }

@@ -1,6 +1,6 @@
 #pragma once
 // Class name -> construct from JSON. Built-in classes are listed in builtin.cpp; a program adds its
-// own with register_class before it loads them.
+// own with register_class before it saves or loads them.
 
 #include <string>
 #include <string_view>

@@ -56,6 +56,9 @@ nn::LabelledImages read_samples(const DataOptions& o) {
 }
 
 std::shared_ptr<const nn::Dataset> read_data(const DataOptions& o) {
+  for (const auto& [name, path] : {std::pair{"data.x", &o.x}, std::pair{"data.labels", &o.labels}})
+    check<IoError>(path->empty() || io::file_status(*path).kind != io::FileKind::missing, name,
+                   ": there is no '", *path, "'; paths begin at the folder that brume runs in");
   const nn::LabelledImages samples = read_samples(o);
   try {
     return std::make_shared<nn::ArrayDataset>(samples.x, samples.labels, o.scale, o.shift);
@@ -79,9 +82,11 @@ nn::Names names_of(Task) {
 
 RunOptions read_run_options(const std::string& path, const std::vector<std::string>& changes,
                             std::optional<int64_t> seed, nn::Construction::Mode mode) {
-  Json json = parse_json(io::read_file(path, kMaxConfigBytes), path);
-  check<FormatError>(json.is_object(), path, ": wants an object of options, got ",
-                     json.type_name());
+  const std::string text = io::read_file(path, kMaxConfigBytes);
+  const size_t first = text.find_first_not_of(" \t\r\n");
+  check<FormatError>(first != text.npos && text[first] == '{', path,
+                     ": wants a JSON object of options, such as examples/digits/diffusion.json");
+  Json json = parse_json(text, path);
   for (const std::string& change : changes) apply_change(json, change);
   if (seed) json["seed"] = *seed;
   const bool has_seed = json.contains("seed") && json["seed"].is_number_integer();

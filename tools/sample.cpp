@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
+#include <filesystem>
 #include <span>
 
 #include <brume/autograd/mode.h>
 #include <brume/autograd/ops/shape.h>
+#include <brume/core/io/fs.h>
 #include <brume/diffusion/ensemble.h>
 #include <brume/diffusion/sample.h>
 #include <brume/diffusion/solvers/edm_stochastic.h>
@@ -18,6 +20,8 @@
 
 namespace brume::tools {
 namespace {
+
+constexpr int64_t kMostAtOnce = 10'000'000;  // samples or listed numbers: each takes some bytes
 
 // A solver and what its denoiser is.
 struct Method {
@@ -145,6 +149,11 @@ int sample(const SampleArguments& a) {
   check<Error>(
       a.out.ends_with(".png") || a.out.ends_with(".npy") || a.out.ends_with(".safetensors"),
       "--out: wants a name that ends in .png, .npy or .safetensors, got '", a.out, "'");
+  const std::string folder = std::filesystem::path(a.out).parent_path().string();
+  check<Error>(folder.empty() || io::file_status(folder).kind == io::FileKind::folder,
+               "--out: there is no folder '", folder, "'; make it first");
+  check(a.num.value_or(1) <= kMostAtOnce, "--num: at most ", kMostAtOnce, " at once, got ",
+        a.num.value_or(1), "; draw them in parts with --seeds");
   Sampler sampler = open_sampler(a.path, a.device);
   if (!a.shape.empty()) sampler.notes.shape = a.shape;
   std::vector<uint64_t> seeds;
@@ -187,7 +196,7 @@ std::vector<int64_t> parse_list(const std::string& text, const std::string& who)
     const int64_t low = parse_number(part.substr(0, dash), who);
     const int64_t high =
         dash == std::string_view::npos ? low : parse_number(part.substr(dash + 1), who);
-    check<FormatError>(low >= 0 && low <= high && high - low < 10'000'000, who, ": '", part,
+    check<FormatError>(low >= 0 && low <= high && high - low < kMostAtOnce, who, ": '", part,
                        "' is no range");
     for (int64_t i = low; i <= high; ++i) out.push_back(i);
     begin = end + 1;

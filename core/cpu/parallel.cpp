@@ -129,6 +129,8 @@ class Pool {
   void claim(int self) {
     for (int i = 0; i < threads(); ++i) {
       Share& share = shares_[static_cast<size_t>((self + i) % threads())];
+      // Looked at first: with many threads, asking every empty share would be the longest part.
+      if (share.next.load(std::memory_order_relaxed) >= share.end) continue;
       for (int64_t chunk; (chunk = share.next.fetch_add(1)) < share.end;) run_chunk(chunk);
     }
   }

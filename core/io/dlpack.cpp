@@ -50,11 +50,11 @@ Device device_of(const DLDevice& device) {
   return {DeviceType::cuda, device.device_id};
 }
 
-void call_deleter(DLManagedTensor* managed) {
+}  // namespace
+
+void delete_dlpack(DLManagedTensor* managed) {
   if (managed->deleter != nullptr) managed->deleter(managed);
 }
-
-}  // namespace
 
 DLManagedTensor* to_dlpack(const Tensor& x) {
   auto out = std::make_unique<Exported>();
@@ -79,7 +79,7 @@ DLManagedTensor* to_dlpack(const Tensor& x) {
 
 Tensor from_dlpack(DLManagedTensor* managed) {
   check<Error>(managed != nullptr, "from_dlpack: no tensor");
-  std::unique_ptr<DLManagedTensor, void (*)(DLManagedTensor*)> owner(managed, call_deleter);
+  std::unique_ptr<DLManagedTensor, void (*)(DLManagedTensor*)> owner(managed, delete_dlpack);
   const DLTensor& t = managed->dl_tensor;
   const DType dtype = dtype_from(t.dtype);
   const Device device = device_of(t.device);
@@ -90,15 +90,19 @@ Tensor from_dlpack(DLManagedTensor* managed) {
   const bool is_row_major = t.strides == nullptr;
   Strides strides = dense_strides(shape);
   int64_t span = numel(shape) == 0 ? 0 : 1;  // elements from the first to the last
+  bool overflow = false;
   for (int a = 0; a < t.ndim; ++a) {
     if (!is_row_major) strides[a] = t.strides[a];
     check(shape[a] >= 0 && strides[a] >= 0,
           "from_dlpack: sizes and strides must not be negative, got ", shape[a], " and ",
           strides[a]);
-    if (span > 0) span += (shape[a] - 1) * strides[a];
+    int64_t reach = 0;
+    overflow |= __builtin_mul_overflow(shape[a] - 1, strides[a], &reach);
+    if (span > 0) overflow |= __builtin_add_overflow(span, reach, &span);
   }
+  check(!overflow, "from_dlpack: the strides ", strides, " reach beyond any memory");
   auto* data = static_cast<std::byte*>(t.data) + t.byte_offset;
-  const std::shared_ptr<DLManagedTensor> shared(owner.release(), call_deleter);
+  const std::shared_ptr<DLManagedTensor> shared(owner.release(), delete_dlpack);
   const Tensor all = from_memory(
       data, {span}, dtype, [shared] {}, device);
   return alias(all, shape, strides);

@@ -11,6 +11,9 @@ namespace brume::io {
 /// memory lives. What is written to it changes x.
 DLManagedTensor* to_dlpack(const Tensor& x);
 
+/// Calls the deleter of a tensor that nobody will take.
+void delete_dlpack(DLManagedTensor* managed);
+
 /// The same memory as a tensor, which calls the deleter when its last handle goes; what throws has
 /// called it too.
 /// @throws DTypeError or DeviceError if brume has no such element type or device; ShapeError if

@@ -28,10 +28,10 @@ template <class S>
 struct Map {
   S m, c;
 };
-/// first, then second
+/// first, then second. Without a sum there is no c: 0 times a product that overflowed is no number.
 template <class S>
-__device__ inline Map<S> then(const Map<S>& first, const Map<S>& second) {
-  return {first.m * second.m, first.c * second.m + second.c};
+__device__ inline Map<S> then(const Map<S>& first, const Map<S>& second, bool sums) {
+  return {first.m * second.m, sums ? first.c * second.m + second.c : S(0)};
 }
 
 // lines: y, a, b. A thread takes one piece of one line.
@@ -57,19 +57,18 @@ __global__ void __launch_bounds__(kThreads) scan_lines(Steps<3> lines, Line line
   };
   Map<S> mine{S(1), S(0)};
 #pragma unroll 1
-  for (int64_t k = begin; k < end; ++k) mine = then(mine, element(k));
+  for (int64_t k = begin; k < end; ++k) mine = then(mine, element(k), b != nullptr);
   maps[t] = mine;
 #pragma unroll 1
   for (uint32_t back = 1; back < pieces; back *= 2) {
     __syncthreads();
     const Map<S> before = piece >= back ? maps[t - back] : Map<S>{S(1), S(0)};
     __syncthreads();
-    maps[t] = then(before, maps[t]);
+    maps[t] = then(before, maps[t], b != nullptr);
   }
   __syncthreads();
-  const S start = b ? S(0) : S(1);
   const Map<S> before = piece > 0 ? maps[t - 1] : Map<S>{S(1), S(0)};
-  S state = piece > 0 ? before.m * start + before.c : start;
+  S state = b ? before.c : before.m;  // sums begin at 0, products at 1
 #pragma unroll 1
   for (int64_t k = begin; k < end; ++k) {
     const Map<S> e = element(k);

@@ -6,18 +6,30 @@
 
 namespace brume::nn {
 
+namespace {
+
+// Their product, the number of a sample, stays far below 2^63.
+constexpr int64_t kMostPerBatch = int64_t{1} << 24, kMostBatches = int64_t{1} << 36;
+
+}  // namespace
+
 Loader::Loader(std::shared_ptr<const Dataset> data, LoaderOptions options)
     : data_(std::move(data)), options_(options) {
   check(data_->size() > 0, "Loader: the data are empty");
-  check(options.batch_size >= 1, "Loader: wants a batch_size of at least 1, got ",
-        options.batch_size);
+  check(options.batch_size >= 1 && options.batch_size <= kMostPerBatch,
+        "Loader: wants a batch_size of 1 to ", kMostPerBatch, ", got ", options.batch_size);
   start();
 }
 
 Loader::~Loader() { stop(); }
 
+void Loader::check_seek(int64_t cursor) {
+  check(cursor >= 0 && cursor <= kMostBatches, "Loader: wants a batch from 0 to ", kMostBatches,
+        ", got ", cursor);
+}
+
 void Loader::seek(int64_t cursor) {
-  check(cursor >= 0, "Loader: cannot seek to batch ", cursor);
+  check_seek(cursor);
   stop();
   cursor_ = cursor;
   start();

@@ -35,6 +35,8 @@ class Loader {
   /// Batches delivered so far: the number of the next one.
   int64_t cursor() const { return cursor_; }
   void seek(int64_t cursor);
+  /// @throws Error if no run could have come to this batch
+  static void check_seek(int64_t cursor);
 
  private:
   Batch make(int64_t number);

@@ -62,7 +62,7 @@ class UNetAttention : public Module {
 };
 
 struct UNetAttention3DConfig : UNetAttentionConfig {
-  UNetAttention3DConfig(UNetAttentionConfig c = {}) : UNetAttentionConfig(std::move(c)) {}
+  UNetAttention3DConfig(const UNetAttentionConfig& c = {}) : UNetAttentionConfig(c) {}
 
   template <class V>
   void fields(V& v) {

@@ -70,10 +70,11 @@ double Optimizer::checked_norm(std::span<const Update> updates, bool skip_nonfin
   const std::vector<double> squares = sums.to_vector<double>();
   double total = 0;
   for (size_t i = 0; i < squares.size(); ++i) {
-    check<GradError>(std::isfinite(squares[i]) || skip_nonfinite, "step: the gradient of '",
-                     updates[i].parameter.name,
-                     "' is not finite; no parameter was changed. Lower the learning rate, clip, or "
-                     "pass skip_nonfinite");
+    check<GradError>(
+        std::isfinite(squares[i]) || skip_nonfinite, "step: the gradient of '",
+        updates[i].parameter.name,
+        "' is not finite; no parameter was changed. Lower the learning rate or clip the "
+        "norm (StepOptions::skip_nonfinite passes such a step over)");
     total += squares[i];
   }
   return std::sqrt(total);

@@ -94,8 +94,9 @@ void load_checkpoint(const std::string& path, TrainState& state) {
   check<FormatError>(differences.empty(), "'", path,
                      "' is the checkpoint of another model: ", to_string(differences));
   // All that can refuse does so before anything changes; the model refuses as load_state begins.
-  check<FormatError>(position.cursor >= 0 && position.step >= 0, "'", path, "': its step ",
-                     position.step, " and cursor ", position.cursor, " must not be negative");
+  check<FormatError>(position.step >= 0, "'", path, "': its step ", position.step,
+                     " must not be negative");
+  Loader::check_seek(position.cursor);
   state.ema.check_load(averages);
   state.optimizer.check_load_state(optimizer);
   load_state(state.model, model);

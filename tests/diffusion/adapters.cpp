@@ -76,6 +76,12 @@ TEST_CASE("networks of one tensor take t and a condition as further channels") {
               noise({2, 1, 4, 4}), {});
 }
 
+TEST_CASE("a network whose inputs leave no room for the time is refused") {
+  CHECK_THROWS_WITH_AS(
+      nn::make<FullyConnectedAdapter>({.net = {.in_features = 2, .out_features = 2}}),
+      doctest::Contains("the condition's and 16 of t (time_channels), got 2 in all"), ShapeError);
+}
+
 TEST_CASE("a mesh is part of its model's file, and samples do not see one another") {
   const auto model = nn::make<MeshGraphNetAdapter>({.net = {.input_dim_nodes = 1 + 4 + 1,
                                                             .input_dim_edges = 1,

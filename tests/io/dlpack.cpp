@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <limits>
 #include <vector>
 
 #include <brume/core/io/dlpack.h>
@@ -53,13 +54,15 @@ TEST_CASE("a tensor goes out by DLPack and comes back as the same memory") {
 }
 
 TEST_CASE("a DLPack tensor of another kind is refused, and given back") {
-  Theirs complex, far, backwards;
+  Theirs complex, far, backwards, endless;
   complex.managed.dl_tensor.dtype = {5, 64, 1};
   CHECK_THROWS_AS(io::from_dlpack(&complex.managed), DTypeError);
   far.managed.dl_tensor.device.device_type = static_cast<DLDeviceType>(8);
   CHECK_THROWS_AS(io::from_dlpack(&far.managed), DeviceError);
   backwards.strides[1] = -2;
   CHECK_THROWS_AS(io::from_dlpack(&backwards.managed), ShapeError);
-  CHECK(complex.deleted + far.deleted + backwards.deleted == 3);
+  endless.strides[0] = std::numeric_limits<int64_t>::max();
+  CHECK_THROWS_AS(io::from_dlpack(&endless.managed), ShapeError);
+  CHECK(complex.deleted + far.deleted + backwards.deleted + endless.deleted == 4);
   CHECK_THROWS_AS(io::from_dlpack(nullptr), Error);
 }

@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -83,6 +84,10 @@ TEST_CASE(
   CHECK_THROWS_WITH_AS(nn::load_state(*conv, filtered({1, 2})->state()),
                        doctest::Contains("resample_filter is [[[[0.11111111, 0.22222222]"),
                        FormatError);
+  nn::NamedTensors damaged = conv->state();
+  for (nn::NamedTensor& t : damaged)
+    if (t.name == "resample_filter") t.tensor = full(t.tensor.shape(), std::nan(""));
+  CHECK_THROWS_AS(nn::load_state(*conv, damaged), FormatError);
   const auto other = filtered({1, 3});
   other->to(DType::bf16);
   nn::load_state(*filtered({1, 3}), other->state());

@@ -160,5 +160,6 @@ TEST_CASE("options that are no JSON object are refused, with or without a seed")
   std::ofstream("tool_array.json") << "[]";
   for (const std::optional<int64_t> seed : {std::optional<int64_t>{}, std::optional<int64_t>{1}})
     CHECK(error_of([&] { tools::read_run_options("tool_array.json", {}, seed); }) ==
-          "tool_array.json: wants an object of options, got array");
+          "tool_array.json: wants a JSON object of options, such as "
+          "examples/digits/diffusion.json");
 }

@@ -162,6 +162,8 @@ TEST_CASE("a stream of batches is a function of seed and number, over all passes
   loader.seek(6);
   CHECK(loader.cursor() == 6);
   CHECK(loader.next().x.to_vector<float>() == batches[6]);
+  CHECK_THROWS_AS(loader.seek(int64_t{1} << 62), Error);
+  CHECK_THROWS_AS(nn::Loader(Run::data(), {.batch_size = int64_t{1} << 40}), Error);
   nn::Loader other(Run::data(), {.batch_size = 5, .seed = 4});
   CHECK(other.next().x.to_vector<float>() != batches[0]);
 }
