@@ -79,6 +79,8 @@ void check_observations(const char* who, const Observations& o) {
   const std::vector<double> errors = o.std_y.value.to_vector<double>();
   for (double error : errors)
     check(std::isfinite(error) && error > 0, who, ": std_y must be positive, got ", error);
+  for (double factor : o.gamma.value.to_vector<double>())
+    check(std::isfinite(factor) && factor >= 0, who, ": gamma must not be negative, got ", factor);
   check(o.norm >= 1 || o.loss, who, ": norm must be at least 1, got ", o.norm);
   check(o.sigma_fn || !any_positive(o.gamma.value), who, ": gamma > 0 wants a sigma_fn");
 }
@@ -125,6 +127,9 @@ DataConsistencyDPSGuidance::DataConsistencyDPSGuidance(Tensor mask, Observations
   check(mask_.defined() && broadcasts_to(mask_.shape(), observations_.y.shape()),
         "DataConsistencyDPSGuidance: wants a mask that broadcasts to y of ",
         observations_.y.shape());
+  // What was not observed is often a NaN, which no factor of 0 would take away.
+  const Tensor& y = observations_.y;
+  observations_.y = where(expand(ne(mask_, 0), y.shape()), y, zeros_like(y));
 }
 
 Tensor DataConsistencyDPSGuidance::operator()(const Tensor& x, const Tensor& t,

@@ -53,7 +53,8 @@ struct Observations {
 
 /// Follows observations y = A(x0) made by any differentiable operator. The term is
 /// -grad_x sum loss(A(x0), y) / (2 (std_y^2 + gamma sigma^2 / alpha^2)).
-/// @throws ShapeError if std_y or gamma do not broadcast to y, or gamma > 0 without sigma_fn
+/// @throws ShapeError if std_y or gamma do not broadcast to y, or gamma > 0 without sigma_fn;
+///         Error if std_y is not positive or gamma is negative
 /// @source Rozet and Louppe 2023, arXiv:2306.10574 (gamma)
 class ModelConsistencyDPSGuidance {
  public:

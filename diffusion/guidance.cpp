@@ -16,7 +16,10 @@ Predictor guided(Predictor wanted, Predictor unwanted, GuidanceOptions options) 
     const std::vector<double> times = t.to_vector<double>();
     const auto acts = [&](double time) { return o.t_min <= time && time <= o.t_max; };
     if (std::none_of(times.begin(), times.end(), acts)) return toward;
-    const Tensor further = lerp(unwanted(x, t), toward, o.scale);
+    const Tensor away = unwanted(x, t);
+    check(away.shape() == toward.shape(), "guided: the unwanted prediction is ", away.shape(),
+          ", the wanted one ", toward.shape());
+    const Tensor further = lerp(away, toward, o.scale);
     if (std::all_of(times.begin(), times.end(), acts)) return further;
     return where(per_sample(logical_and(ge(t, o.t_min), le(t, o.t_max)), x), further, toward);
   };

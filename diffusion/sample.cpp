@@ -16,8 +16,8 @@ Tensor times_of(const Tensor& xN, const NoiseScheduler& scheduler, const SampleO
   check(xN.rank() >= 1, "sample: wants a start of shape [B, ...], got ", xN.shape());
   if (!options.time_steps.defined())
     return scheduler.timesteps(options.num_steps, {.dtype = xN.dtype(), .device = xN.device()});
-  check(options.time_steps.rank() == 1 && options.time_steps.numel() >= 1,
-        "sample: time_steps is a list of times, got ", options.time_steps.shape());
+  check(options.time_steps.rank() == 1 && options.time_steps.numel() >= 2,
+        "sample: time_steps is a list of two times or more, got ", options.time_steps.shape());
   const std::vector<double> times = options.time_steps.to_vector<double>();
   for (size_t i = 1; i < times.size(); ++i)
     check(times[i] < times[i - 1], "sample: time_steps must decrease, but go from ", times[i - 1],

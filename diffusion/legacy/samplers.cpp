@@ -85,6 +85,7 @@ void check_run(const char* who, int64_t num_steps, double sigma_min, double sigm
 }
 
 std::vector<double> polynomial_levels(double sigma_min, double sigma_max, double rho, int64_t n) {
+  check(rho > 0, "sampler: rho must be positive, got ", rho);
   const double first = std::pow(sigma_max, 1 / rho), last = std::pow(sigma_min, 1 / rho);
   std::vector<double> out;
   for (int64_t i = 0; i < n; ++i)
@@ -264,6 +265,10 @@ Tensor deterministic_sampler(const AnyModel& net, const Tensor& latents,
   range.sigma_min = std::max(o.sigma_min.value_or(range.sigma_min), network.levels().sigma_min());
   range.sigma_max = std::min(o.sigma_max.value_or(range.sigma_max), network.levels().sigma_max());
   check_run(who, o.num_steps, range.sigma_min, range.sigma_max, o.S_churn);
+  check(o.C_1 > 0 && o.C_2 >= 0, who, ": C_1 must be positive and C_2 not negative, got ", o.C_1,
+        " and ", o.C_2);
+  check(o.epsilon_s > 0 && o.epsilon_s < 1, who, ": epsilon_s must be between 0 and 1, got ",
+        o.epsilon_s);
   check(o.alpha > 0 && o.alpha <= 1, who, ": alpha must be in (0, 1], got ", o.alpha);
   const double log_max = std::log(range.sigma_max * range.sigma_max + 1);
   const double log_min = std::log(range.sigma_min * range.sigma_min + 1);

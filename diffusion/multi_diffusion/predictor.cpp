@@ -34,7 +34,10 @@ Observations cut(const char* who, const MultiDiffusionPredictor& predictor, Obse
   return o;
 }
 
+// slice would cut a range that reaches too far, and other patches' data would guide a sample.
 Observations rows_of(const Observations& o, int64_t start, int64_t count) {
+  check(start + count <= o.y.size(0), "multi-diffusion guidance: the observations y have ",
+        o.y.size(0), " patches, x has ", start + count, " or more; y wants the batch of x");
   Observations out = o;
   out.y = rows_of(o.y, start, count);
   if (o.std_y.value.numel() > 1) out.std_y = rows_of(o.std_y.value, start, count);

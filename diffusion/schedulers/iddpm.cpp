@@ -29,6 +29,8 @@ Tensor IDDPMNoiseScheduler::loss_weight(const Tensor& t) const { return 1.0 / sq
 
 Tensor IDDPMNoiseScheduler::timesteps(int64_t num_steps, TensorOptions options) const {
   check_steps("IDDPMNoiseScheduler", num_steps);
+  check(num_steps <= static_cast<int64_t>(levels_.size()), "IDDPMNoiseScheduler: ", num_steps,
+        " steps want as many levels, but there are ", levels_.size(), "; raise M or take fewer");
   const double stride =
       static_cast<double>(levels_.size() - 1) / static_cast<double>(num_steps - 1);
   const Tensor index = round(arange(0, num_steps) * stride);  // halves to even

@@ -122,6 +122,11 @@ Denoiser denoiser(const Scheduler& s, DenoiserOptions options) {
   const int given = (options.x0 ? 1 : 0) + (options.score ? 1 : 0) + (options.epsilon ? 1 : 0) +
                     (options.v ? 1 : 0);
   check(given == 1, "denoiser: wants exactly one of x0, score, epsilon and v, got ", given);
+  for (Predictor* predictor : {&options.x0, &options.score, &options.epsilon, &options.v})
+    if (*predictor)
+      *predictor = [f = std::move(*predictor)](const Tensor& x, const Tensor& t) {
+        return checked(f(x, t), x);
+      };
   if (options.v)
     options.epsilon = [&s, v = std::move(options.v)](const Tensor& x, const Tensor& t) {
       return s.v_to_epsilon(v(x, t), x, t);
@@ -133,18 +138,16 @@ Denoiser denoiser(const Scheduler& s, DenoiserOptions options) {
     // f - share g^2/2 (alpha x0 - x) / sigma^2, gathered into factors of x and x0
     return [&s, share, x0 = std::move(options.x0)](const Tensor& x, const Tensor& t) {
       const Tensor tb = per_sample(t, x), rate = half_rate(s, tb) * share, a = s.alpha(tb);
-      return combine(s.alpha_dot(tb) / a + rate, x, -rate * a, checked(x0(x, t), x));
+      return combine(s.alpha_dot(tb) / a + rate, x, -rate * a, x0(x, t));
     };
   if (options.epsilon)  // score = -epsilon / sigma
     return [&s, share, epsilon = std::move(options.epsilon)](const Tensor& x, const Tensor& t) {
       const Tensor tb = per_sample(t, x), rate = half_rate(s, tb) * share;
-      return combine(s.alpha_dot(tb) / s.alpha(tb), x, rate * s.sigma(tb),
-                     checked(epsilon(x, t), x));
+      return combine(s.alpha_dot(tb) / s.alpha(tb), x, rate * s.sigma(tb), epsilon(x, t));
     };
   return [&s, share, score = std::move(options.score)](const Tensor& x, const Tensor& t) {
     const Tensor tb = per_sample(t, x), rate = half_rate(s, tb) * share;
-    return combine(s.alpha_dot(tb) / s.alpha(tb), x, -rate * square(s.sigma(tb)),
-                   checked(score(x, t), x));
+    return combine(s.alpha_dot(tb) / s.alpha(tb), x, -rate * square(s.sigma(tb)), score(x, t));
   };
 }
 

@@ -184,8 +184,12 @@ int main(int argc, char** argv) {
   app.add_option("--out", o.out, "folder for the picture")->capture_default_str();
   app.add_option("--steps", o.steps, "of each training")->capture_default_str();
   app.add_option("--batch-size", o.batch_size)->capture_default_str();
-  app.add_option("--years", o.years, "of the 100 held out")->capture_default_str();
-  app.add_option("--members", o.members, "of each ensemble")->capture_default_str();
+  app.add_option("--years", o.years, "of the 100 held out")
+      ->check(CLI::Range(1, 100))
+      ->capture_default_str();
+  app.add_option("--members", o.members, "of each ensemble")
+      ->check(CLI::Range(2, 1000))
+      ->capture_default_str();
   app.add_option("--seed", o.seed, "of everything random")->capture_default_str();
   app.add_option("--at-most", o.at_most,
                  "fail if the ensemble's CRPS over the regression's is more");

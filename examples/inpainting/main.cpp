@@ -128,7 +128,9 @@ int main(int argc, char** argv) {
   app.add_option("data", o.data, "the flows, .npy")->required();
   app.add_option("--out", o.out, "folder for the picture")->capture_default_str();
   app.add_option("--fields", o.fields)->capture_default_str();
-  app.add_option("--members", o.members, "of each field's ensemble")->capture_default_str();
+  app.add_option("--members", o.members, "of each field's ensemble")
+      ->check(CLI::Range(2, 1000))
+      ->capture_default_str();
   app.add_option("--steps", o.steps)->capture_default_str();
   app.add_option("--share", o.share, "of points that are seen")->capture_default_str();
   app.add_option("--noise", o.noise, "error of an observation")->capture_default_str();

@@ -13,6 +13,7 @@
 #include <brume/diffusion/preconditioners.h>
 #include <brume/diffusion/sample.h>
 #include <brume/diffusion/schedulers/edm.h>
+#include <brume/diffusion/schedulers/iddpm.h>
 #include <brume/diffusion/schedulers/ve.h>
 #include <brume/diffusion/solvers/edm_stochastic.h>
 #include <brume/diffusion/solvers/exponential.h>
@@ -42,6 +43,10 @@ TEST_CASE("ranges of noise, steps and churn") {
   CHECK(error_of([] { EDMNoiseScheduler({.sigma_min = 2, .sigma_max = 2}); }) ==
         "EDMNoiseScheduler: wants 0 < sigma_min < sigma_max, got 2 and 2");
   CHECK(error_of_run({.num_steps = 0}) == "EDMNoiseScheduler: wants at least 2 steps, got 0");
+  const IDDPMNoiseScheduler few({.M = 10});
+  CHECK(
+      error_of([&] { (void)few.timesteps(18); }) ==
+      "IDDPMNoiseScheduler: 18 steps want as many levels, but there are 10; raise M or take fewer");
   CHECK(error_of_run({.num_steps = -3}) == "EDMNoiseScheduler: wants at least 2 steps, got -3");
   Generator rng(1);
   NoiseSource noise(rng);
@@ -64,8 +69,10 @@ TEST_CASE("times that do not decrease") {
   };
   CHECK(times({3, 2, 2, 0}) == "sample: time_steps must decrease, but go from 2 to 2 in step 2");
   CHECK(times({1, 2}) == "sample: time_steps must decrease, but go from 1 to 2 in step 1");
+  CHECK(error_of_run({.time_steps = ones({1})}) ==
+        "sample: time_steps is a list of two times or more, got [1]");
   CHECK(error_of_run({.time_steps = ones({2, 2})}) ==
-        "sample: time_steps is a list of times, got [2, 2]");
+        "sample: time_steps is a list of two times or more, got [2, 2]");
 }
 
 TEST_CASE("batches of x, t and the condition that differ") {

@@ -51,10 +51,11 @@ void check_is_mixture(const std::string& solver, const Tensor& x) {
   const double se = 1.1 / std::sqrt(static_cast<double>(kCount));  // of a mean
   CHECK(std::abs(mean(select(x, 1, 0)).item()) < 3 * se);
   CHECK(std::abs(mean(select(x, 1, 1)).item() - 0.25) < 3 * se);
-  CHECK(mean(square(select(centred, 1, 0))).item() == doctest::Approx(1.16).epsilon(0.03));
-  CHECK(mean(square(select(centred, 1, 1))).item() == doctest::Approx(0.2225).epsilon(0.03));
+  CHECK(mean(square(select(centred, 1, 0))).item() == doctest::Approx(1.16).epsilon(0.03).scale(0));
+  CHECK(mean(square(select(centred, 1, 1))).item() ==
+        doctest::Approx(0.2225).epsilon(0.05).scale(0));  // finite steps add about 4 %
   CHECK(mean(select(centred, 1, 0) * select(centred, 1, 1)).item() ==
-        doctest::Approx(-0.25).epsilon(0.05));
+        doctest::Approx(-0.25).epsilon(0.05).scale(0));
   const double limit = largest_distance_limit(kCount);
   for (double angle : {0.0, 0.7, 1.4, 2.1}) {
     const auto along = [&](const Tensor& y) {
@@ -77,16 +78,16 @@ TEST_CASE("solvers converge on a mixture with their published orders") {
     const auto order = [&](DenoisingType type, const Solver& solver) {
       return order_of(p.s, type, solver, p.from, p.to);
     };
-    CHECK(order(DenoisingType::ode, EulerSolver{}) == doctest::Approx(1).epsilon(0.1));
-    CHECK(order(DenoisingType::ode, HeunSolver{}) == doctest::Approx(2).epsilon(0.05));
+    CHECK(order(DenoisingType::ode, EulerSolver{}) == doctest::Approx(1).epsilon(0.1).scale(0));
+    CHECK(order(DenoisingType::ode, HeunSolver{}) == doctest::Approx(2).epsilon(0.05).scale(0));
     CHECK(order(DenoisingType::x0, DDIMSolver{.scheduler = &p.s}) ==
-          doctest::Approx(1).epsilon(0.1));
+          doctest::Approx(1).epsilon(0.1).scale(0));
     CHECK(order(DenoisingType::x0, DPMSolverPlusPlus({.scheduler = &p.s})) ==
-          doctest::Approx(2).epsilon(0.1));
+          doctest::Approx(2).epsilon(0.1).scale(0));
     CHECK(order(DenoisingType::x0, UniPCSolver({.scheduler = &p.s, .order = 1})) ==
-          doctest::Approx(2).epsilon(0.1));
+          doctest::Approx(2).epsilon(0.1).scale(0));
     CHECK(order(DenoisingType::x0, UniPCSolver({.scheduler = &p.s, .order = 2})) ==
-          doctest::Approx(3).epsilon(0.1));
+          doctest::Approx(3).epsilon(0.1).scale(0));
   }
 }
 
@@ -127,8 +128,8 @@ TEST_CASE("with eta = 0 and one step, exponential solvers are DDIM") {
   const auto dpm = once(DPMSolverPlusPlus({.scheduler = &s}));
   const auto unipc = once(UniPCSolver({.scheduler = &s}));
   for (size_t i = 0; i < ddim.size(); ++i) {
-    CHECK(dpm[i] == doctest::Approx(ddim[i]).epsilon(1e-12));
-    CHECK(unipc[i] == doctest::Approx(ddim[i]).epsilon(1e-12));
+    CHECK(dpm[i] == doctest::Approx(ddim[i]).epsilon(1e-12).scale(0));
+    CHECK(unipc[i] == doctest::Approx(ddim[i]).epsilon(1e-12).scale(0));
   }
 }
 
