@@ -163,7 +163,12 @@ Tensor MultiDiffusionModelConsistencyDPSGuidance::operator()(const Tensor& x, co
                                                              const Tensor& x0,
                                                              int64_t slice_start) const {
   const EnableGrad record;
-  return likelihood_score(rows_of(patches_, slice_start, x.size(0)), x, t, operator_(x0));
+  const Observations o = rows_of(patches_, slice_start, x.size(0));
+  const Tensor prediction = operator_(x0);
+  check(prediction.shape() == o.y.shape(),
+        "MultiDiffusionModelConsistencyDPSGuidance: the operator returned ", prediction.shape(),
+        " for patches of y of ", o.y.shape());
+  return likelihood_score(o, x, t, prediction);
 }
 
 MultiDiffusionDataConsistencyDPSGuidance::MultiDiffusionDataConsistencyDPSGuidance(

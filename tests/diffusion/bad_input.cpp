@@ -46,7 +46,7 @@ TEST_CASE("ranges of noise, steps and churn") {
   const IDDPMNoiseScheduler few({.M = 10});
   CHECK(
       error_of([&] { (void)few.timesteps(18); }) ==
-      "IDDPMNoiseScheduler: 18 steps want as many levels, but there are 10; raise M or take fewer");
+      "IDDPMNoiseScheduler: 18 steps want as many levels, but there are 9; raise M or take fewer");
   CHECK(error_of_run({.num_steps = -3}) == "EDMNoiseScheduler: wants at least 2 steps, got -3");
   Generator rng(1);
   NoiseSource noise(rng);
