@@ -8,6 +8,7 @@
 #include <brume/autograd/node.h>
 #include <brume/autograd/ops/pointwise.h>
 #include <brume/autograd/ops/reduce.h>
+#include <brume/autograd/ops/shape.h>
 
 namespace brume::diffusion {
 namespace {

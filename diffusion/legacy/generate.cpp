@@ -17,6 +17,8 @@ Tensor regression_step(const AnyModel& net, const Tensor& img_lr, const Shape& l
   const Shape one{1, latents_shape[1], latents_shape[2], latents_shape[3]};
   const Tensor mean =
       net(zeros(one, options), zeros({1}, options), condition.with("img_lr", img_lr));
+  check(mean.shape() == one, "regression_step: the network returned ", mean.shape(), ", wanted ",
+        one);
   return expand(mean, latents_shape);
 }
 
