@@ -107,6 +107,43 @@ double factor_of(int64_t n, bool inverse, FftNorm norm) {
   return inverse == (norm == FftNorm::backward) ? 1 / length : 1;
 }
 
+// Modes next to each other, and the parts in lines of their own.
+bool is_parted(const Tensor& x) { return x.strides()[2] == 1; }
+bool is_paired(const Tensor& x) { return x.strides()[2] == 2 && x.strides()[3] == 1; }
+Tensor empty_parted(const Tensor& like, int64_t rows, int64_t columns) {
+  return transpose(empty({rows, columns, 2, like.size(2)}, {like.dtype(), like.device()}), 2, 3);
+}
+Tensor parted(const Tensor& x) {
+  const NoGrad no_grad;
+  const Tensor y = empty_parted(x, x.size(0), x.size(1));
+  kernels(x).pointwise.copy(x.view(), y.view());
+  return y;
+}
+
+enum class Parts { in_lines, in_pairs };
+
+// y = x w' mode by mode; w' is w or its conjugate, and so is y.
+Tensor mode_product(const Tensor& x, const Tensor& w, bool conjugate_w, bool conjugate_y,
+                    Parts result) {
+  const Shape shape{x.size(0), w.size(1), x.size(2), 2};
+  const Tensor y = result == Parts::in_pairs ? empty(shape, {x.dtype(), x.device()})
+                                             : empty_parted(x, shape[0], shape[1]);
+  const Tensor left = is_parted(x) ? x : parted(x);
+  const Tensor right = is_parted(w) || is_paired(w) ? w : parted(w);
+  kernels(x).fft.mode_matmul(conjugate_w, conjugate_y, left.view(), right.view(), y.view());
+  // With z = x w' and its gradient h: x takes h conj(w'), w' takes conj(x) h.
+  return record(
+      "mode_matmul", y, {x, w}, [=, x = Saved(x), w = Saved(w)](const Tensor& g, Wanted wanted) {
+        return Grads{wanted[0]
+                         ? mode_product(g, transpose(w.get(), 0, 1), conjugate_w == conjugate_y,
+                                        conjugate_y, Parts::in_lines)
+                         : Tensor{},
+                     wanted[1] ? mode_product(transpose(x.get(), 0, 1), g, !conjugate_y,
+                                              !conjugate_w, Parts::in_pairs)
+                               : Tensor{}};
+      });
+}
+
 Tensor complex_axes(Tensor x, const std::vector<int>& axes, size_t count, bool inverse,
                     const FftOptions& o, const char* who) {
   for (size_t i = 0; i < count; ++i) {
@@ -168,6 +205,18 @@ Tensor complex_matmul(const Tensor& x, const Tensor& w) {
   const Tensor turned = stack({-select(w, 3, 1), select(w, 3, 0)}, 3);
   const Tensor pairs = reshape(stack({w, turned}, 2), {k, 2 * in, 2 * out});
   return reshape(matmul(reshape(x, {k, x.size(1), 2 * in}), pairs), {k, x.size(1), out, 2});
+}
+
+Tensor mode_matmul(const Tensor& x, const Tensor& w) {
+  check(x.rank() == 4 && w.rank() == 4 && x.size(3) == 2 && w.size(3) == 2 &&
+            x.size(2) == w.size(2) && x.size(1) == w.size(0),
+        "mode_matmul: x ", x.shape(), " and w ", w.shape(),
+        " do not fit; wants [N, I, K, 2] and [I, O, K, 2]");
+  check<DTypeError>(x.dtype() == w.dtype(), "mode_matmul: x is ", x.dtype(), ", but w is ",
+                    w.dtype(), "; convert one with to()");
+  check<DeviceError>(x.device() == w.device(), "mode_matmul: x is on ", x.device(),
+                     ", but w is on ", w.device());
+  return mode_product(x, w, false, false, Parts::in_lines);
 }
 
 }  // namespace brume

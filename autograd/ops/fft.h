@@ -38,5 +38,8 @@ Tensor irfft(const Tensor& x, const std::vector<int64_t>& axes = {-1},
 Tensor complex_multiply(const Tensor& a, const Tensor& b);
 /// K products of complex matrices. @shape x [K, N, I, 2], w [K, I, O, 2] -> [K, N, O, 2]
 Tensor complex_matmul(const Tensor& x, const Tensor& w);
+/// The same where the K products lie inmost, as spectra and their weights do.
+/// @shape x [N, I, K, 2], w [I, O, K, 2] -> [N, O, K, 2]
+Tensor mode_matmul(const Tensor& x, const Tensor& w);
 
 }  // namespace brume

@@ -6,6 +6,7 @@
 
 #include <brume/core/cpu/cpu_kernels.h>
 #include <brume/core/cpu/isa/fft.h>
+#include <brume/core/cpu/isa/modes.h>
 #include <brume/core/cpu/parallel.h>
 #include <brume/core/cpu/scratch.h>
 
@@ -192,9 +193,38 @@ void irfft(int axis, double factor, double paired, const View& x, const View& y)
   for_dtype(x, "irfft", [&]<class T>(T) { inverse_real_lines<T>(axis, factor, paired, x, y); });
 }
 
+template <class T>
+ModeMatrix<T> mode_matrix(const View& v) {
+  return {v.as<T>(), v.stride(0), v.stride(1), v.stride(3)};
+}
+
+void mode_matmul(bool conjugate_w, bool conjugate_y, const View& x, const View& w, const View& y) {
+  for_dtype(x, "mode_matmul", [&]<class T>(T) {
+    const ModeProduct<T> p{.samples = x.size(0),
+                           .in = x.size(1),
+                           .modes = x.size(2),
+                           .x = mode_matrix<const T>(x),
+                           .w = mode_matrix<const T>(w),
+                           .y = mode_matrix<T>(y),
+                           .conjugate_w = conjugate_w,
+                           .conjugate_y = conjugate_y};
+    const int64_t work = std::max<int64_t>(p.samples * p.in * p.modes, 1);
+    // Pairs of columns are computed together.
+    parallel_for((y.size(1) + 1) / 2, std::max<int64_t>(kGrain / work, 1),
+                 [&](int64_t begin, int64_t end) {
+                   const int64_t last = std::min(2 * end, y.size(1));
+                   if constexpr (sizeof(T) == 4)
+                     mode_loops().columns(p, 2 * begin, last);
+                   else
+                     portable::mode_loops_f64.columns(p, 2 * begin, last);
+                 });
+  });
+}
+
 }  // namespace
 }  // namespace cpu
 
-const FftKernels cpu_fft{.fft = cpu::fft, .rfft = cpu::rfft, .irfft = cpu::irfft};
+const FftKernels cpu_fft{
+    .fft = cpu::fft, .rfft = cpu::rfft, .irfft = cpu::irfft, .mode_matmul = cpu::mode_matmul};
 
 }  // namespace brume

@@ -1,5 +1,6 @@
 #pragma once
-// Family fft: discrete Fourier transforms along one axis, unnormalised but for a factor.
+// Family fft: discrete Fourier transforms along one axis, unnormalised but for a factor, and what
+// multiplies spectra.
 
 #include <cstdint>
 
@@ -19,6 +20,12 @@ struct FftKernels {
   // paired frequencies multiplied by `paired` before; imaginary parts of 0 and n / 2 are not read.
   Kernel<"irfft", void(int axis, double factor, double paired, const View& x, const View& y)>
       irfft{};
+  // y[n, o, k] = sum over i of x[n, i, k] w'[i, o, k], a product of matrices for each mode k; w' is
+  // w or its conjugate, and so is what stands in y. x [N, I, K, 2], w [I, O, K, 2],
+  // y [N, O, K, 2]; modes have stride 1, or 2 with the parts next to each other, in x stride 1.
+  Kernel<"mode_matmul",
+         void(bool conjugate_w, bool conjugate_y, const View& x, const View& w, const View& y)>
+      mode_matmul{};
 };
 
 }  // namespace brume

@@ -2,7 +2,7 @@
 // line, whose numbers its neighbours read at the same time; the angles come from a table of the n
 // roots of unity, sums are in f64. That is n operations per result instead of log n: right for the
 // axes of up to a few hundred points that operators and spectra have, and any length is as good as
-// any other.
+// any other. Operators that keep few modes take products of matrices instead.
 
 #include <brume/core/kernels/fft.h>
 
@@ -126,11 +126,55 @@ void irfft(int axis, double factor, double paired, const View& x, const View& y)
       axis, x, y);
 }
 
+// A matrix whose entries are lines of modes, as View v tells it.
+struct ModeMatrix {
+  explicit ModeMatrix(const View& v)
+      : data(v.data), row(v.stride(0)), column(v.stride(1)), mode(v.stride(2)), part(v.stride(3)) {}
+  void* data;
+  int64_t row, column, mode, part;
+};
+
+// A thread makes one result; neighbours in a warp hold neighbouring modes.
+template <class T>
+__global__ void __launch_bounds__(kThreads)
+    multiply_modes(uint32_t count, Divider modes, Divider columns, int64_t in, T sign_w, T sign_y,
+                   ModeMatrix x, ModeMatrix w, ModeMatrix y) {
+  const uint32_t i = blockIdx.x * kThreads + threadIdx.x;
+  if (i >= count) return;
+  const uint32_t entry = modes.quotient(i), k = i - entry * modes.divisor();
+  const uint32_t n = columns.quotient(entry), o = entry - n * columns.divisor();
+  const T* a = static_cast<const T*>(x.data) + n * x.row + k * x.mode;
+  const T* b = static_cast<const T*>(w.data) + o * w.column + k * w.mode;
+  T real = 0, imaginary = 0;
+  for (int64_t j = 0; j < in; ++j, a += x.column, b += w.row) {
+    const T re = b[0], im = sign_w * b[w.part];
+    real += a[0] * re;
+    imaginary += a[0] * im;
+    real -= a[x.part] * im;
+    imaginary += a[x.part] * re;
+  }
+  T* to = static_cast<T*>(y.data) + n * y.row + o * y.column + k * y.mode;
+  to[0] = real;
+  to[y.part] = sign_y * imaginary;
+}
+
+void mode_matmul(bool conjugate_w, bool conjugate_y, const View& x, const View& w, const View& y) {
+  const uint32_t count = count32("mode_matmul", y.size(0) * y.size(1) * y.size(2));
+  if (count == 0) return;
+  dispatch<float, double>(x.dtype, "mode_matmul", [&]<class T>(Type<T>) {
+    launch(multiply_modes<T>, static_cast<uint32_t>(ceil_div(count, kThreads)), kThreads, 0,
+           stream("mode_matmul"), count, Divider(static_cast<uint32_t>(y.size(2))),
+           Divider(static_cast<uint32_t>(y.size(1))), x.size(1), T(conjugate_w ? -1 : 1),
+           T(conjugate_y ? -1 : 1), ModeMatrix(x), ModeMatrix(w), ModeMatrix(y));
+  });
+}
+
 }  // namespace
 }  // namespace brume::cuda
 
 namespace brume {
 
-const FftKernels cuda_fft{.fft = cuda::fft, .rfft = cuda::rfft, .irfft = cuda::irfft};
+const FftKernels cuda_fft{
+    .fft = cuda::fft, .rfft = cuda::rfft, .irfft = cuda::irfft, .mode_matmul = cuda::mode_matmul};
 
 }  // namespace brume

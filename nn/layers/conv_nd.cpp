@@ -33,13 +33,14 @@ ConvNd::ConvNd(const Config& c)
   if (c.bias) bias = param("bias", {c.out_channels}, init);
 }
 
-Tensor ConvNd::operator()(const Tensor& x) const {
+Tensor ConvNd::operator()(const Tensor& x, const Tensor& residual) const {
   if (padding_mode_ != PadMode::constant && padding_ > 0) {
     const std::vector<int64_t> amounts(static_cast<size_t>(2 * (weight.rank() - 2)), padding_);
     return conv(pad_with(x, amounts, padding_mode_), as_dtype(weight, x), as_dtype(bias, x),
-                {.stride = stride_});
+                {.stride = stride_, .residual = residual});
   }
-  return conv(x, as_dtype(weight, x), as_dtype(bias, x), {.stride = stride_, .padding = padding_});
+  return conv(x, as_dtype(weight, x), as_dtype(bias, x),
+              {.stride = stride_, .padding = padding_, .residual = residual});
 }
 
 ConvTransposeNd::ConvTransposeNd(const Config& c)

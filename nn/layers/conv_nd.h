@@ -22,7 +22,8 @@ class ConvNd : public Module {
  public:
   using Config = ConvNdConfig;
   explicit ConvNd(const Config& c);
-  Tensor operator()(const Tensor& x) const;
+  /// With `residual`, of the result's shape, added in the same pass.
+  Tensor operator()(const Tensor& x, const Tensor& residual = {}) const;
 
   Tensor weight, bias;  // [out, in, kernel...], [out] or undefined
 

@@ -1,7 +1,10 @@
 #include <brume/nn/layers/spectral_conv.h>
 
+#include <complex>
+#include <numbers>
+
 #include <brume/autograd/ops/fft.h>
-#include <brume/autograd/ops/pointwise.h>
+#include <brume/autograd/ops/matmul.h>
 #include <brume/autograd/ops/shape.h>
 
 namespace brume::nn {
@@ -14,17 +17,43 @@ constexpr unsigned kCorners3d[] = {0b00, 0b01, 0b10, 0b11};
 
 unsigned corner(size_t axes, size_t i) { return axes == 3 ? kCorners3d[i] : kCorners[i]; }
 
-// Low frequencies in front and high ones at the end of an axis of n.
-Tensor ends_of_axis(const Tensor& low, const Tensor& high, int64_t axis, int64_t n) {
-  const auto filled = [&](const Tensor& x, int64_t before, int64_t after) {
-    std::vector<int64_t> amounts(static_cast<size_t>(2 * (x.rank() - axis)), 0);
-    amounts[amounts.size() - 2] = before;
-    amounts[amounts.size() - 1] = after;
-    return pad(x, amounts);
-  };
-  const int64_t m = low.size(axis);
-  if (2 * m <= n) return cat({filled(low, 0, n - 2 * m), high}, axis);
-  return filled(low, 0, n - m) + filled(high, n - m, 0);
+// What is kept of an axis of n: the lowest m frequencies, and of a leading axis the highest m too.
+// Where the two overlap a frequency stands twice, and the way back adds both.
+std::vector<int64_t> kept(int64_t n, int64_t m, bool is_last) {
+  std::vector<int64_t> out;
+  for (int64_t f = 0; f < m; ++f) out.push_back(f);
+  for (int64_t f = n - m; f < n && !is_last; ++f) out.push_back(f);
+  return out;
+}
+
+// The transform along an axis of n as a real matrix, few frequencies being faster as a product than
+// as a whole transform: exp(-2 pi i f j / n) in rows (part, f) and columns (j, part), or j alone
+// where the axis is real. Frequencies without a mirror image beyond n / 2 are multiplied by
+// `single`, the others by `paired`. The transpose leads back.
+Tensor waves(const Tensor& like, int64_t n, const std::vector<int64_t>& frequencies, bool is_real,
+             double single, double paired) {
+  const auto places = static_cast<size_t>(n);
+  const size_t parts = is_real ? 1 : 2, columns = places * parts;
+  std::vector<std::complex<double>> roots;
+  for (size_t j = 0; j < places; ++j)
+    roots.push_back(std::polar(
+        1.0, -2 * std::numbers::pi * static_cast<double>(j) / static_cast<double>(places)));
+  std::vector<double> values(2 * frequencies.size() * columns);
+  double *real = values.data(), *imaginary = real + frequencies.size() * columns;
+  for (const int64_t f : frequencies) {
+    const double weight = f == 0 || 2 * f == n ? single : paired;
+    for (size_t j = 0, turn = 0; j < places; ++j) {
+      const std::complex<double> z = weight * roots[turn];
+      *real++ = z.real();
+      *imaginary++ = z.imag();
+      if (!is_real) *real++ = -z.imag(), *imaginary++ = z.real();
+      turn += static_cast<size_t>(f);
+      if (turn >= places) turn -= places;
+    }
+  }
+  const auto rows = static_cast<int64_t>(2 * frequencies.size());
+  const Tensor matrix = from_vector(values, {rows, static_cast<int64_t>(columns)});
+  return transfer(convert(matrix, like.dtype()), like.device());
 }
 
 }  // namespace
@@ -41,10 +70,6 @@ SpectralConv::SpectralConv(int64_t in_channels, int64_t out_channels,
     shape.push_back(m);
   }
   shape.push_back(2);
-  for (int64_t a = 0; a < axes; ++a) {
-    transformed_.push_back(a + 2);
-    if (a + 1 < axes) leading_.push_back(a + 2);
-  }
   const double scale = 1 / static_cast<double>(in_channels * out_channels);
   for (int i = 0; i < 1 << (axes - 1); ++i)
     weights_.push_back(param(cat("weights", i + 1), shape, Init::positive(scale)));
@@ -52,55 +77,91 @@ SpectralConv::SpectralConv(int64_t in_channels, int64_t out_channels,
 
 Tensor SpectralConv::operator()(const Tensor& x) const {
   const auto axes = static_cast<int64_t>(modes_.size());
-  check(x.rank() == axes + 2 && x.size(1) == weights_[0].size(0), "SpectralConv: wants [B, ",
-        weights_[0].size(0), ", ", axes, " axes], got ", x.shape());
-  std::vector<int64_t> sizes;
+  const int64_t in = weights_[0].size(0), out = weights_[0].size(1);
+  check(x.rank() == axes + 2 && x.size(1) == in, "SpectralConv: wants [B, ", in, ", ", axes,
+        " axes], got ", x.shape());
   for (int64_t a = 0; a < axes; ++a) {
-    sizes.push_back(x.size(a + 2));
-    const int64_t most = a + 1 < axes ? sizes.back() : sizes.back() / 2 + 1;
-    check(modes_[static_cast<size_t>(a)] <= most, "SpectralConv: an axis of ", sizes.back(),
-          " has ", most, " frequencies, and ", modes_[static_cast<size_t>(a)], " are kept");
+    const int64_t n = x.size(a + 2), most = a + 1 < axes ? n : n / 2 + 1;
+    check(modes_[static_cast<size_t>(a)] <= most, "SpectralConv: an axis of ", n, " has ", most,
+          " frequencies, and ", modes_[static_cast<size_t>(a)], " are kept");
   }
-  // What is not kept of the last axis need not be transformed along the others.
-  Tensor spectrum = slice(rfft(x, {axes + 1}), axes + 1, 0, modes_.back());
-  if (!leading_.empty()) spectrum = fft(spectrum, leading_);
-
-  const int64_t batch = x.size(0), in = x.size(1), out = weights_[0].size(1);
-  Dims to_modes, from_modes{axes, axes + 1}, kept;
+  // Bit a of a corner's number: whether it holds the high frequencies of axis a.
+  std::vector<Tensor> corners{spectrum(x)};
+  for (int64_t a = axes - 2; a >= 0; --a) {
+    std::vector<Tensor> halves;
+    for (const Tensor& whole : corners)
+      for (const Tensor& half : chunk(whole, 2, a + 2)) halves.push_back(half);
+    corners = std::move(halves);
+  }
+  // [B, 2, modes..., in] to [B, in, modes, 2] with each part in a line, and back.
+  const int64_t modes = numel(Shape(modes_));
+  Dims to_lines{0, axes + 2, 1}, from_lines{0, 2}, shape{x.size(0), out, 2};
   for (int64_t a = 0; a < axes; ++a) {
-    to_modes.push_back(a + 2), from_modes.push_back(a);
-    kept.push_back(modes_[static_cast<size_t>(a)]);
+    to_lines.push_back(a + 2), from_lines.push_back(a + 3);
+    shape.push_back(modes_[static_cast<size_t>(a)]);
   }
-  const int64_t modes = numel(kept);
-  for (const int64_t axis : {int64_t{0}, int64_t{1}, axes + 2}) to_modes.push_back(axis);
-  from_modes.push_back(axes + 2);
-  kept.push_back(batch), kept.push_back(out), kept.push_back(2);
-  std::vector<Tensor> corners;
+  from_lines.push_back(1);
   for (size_t i = 0; i < weights_.size(); ++i) {
-    Tensor part = spectrum;
-    for (size_t a = 0; a < leading_.size(); ++a) {
-      const bool high = (corner(modes_.size(), i) >> a & 1) != 0;
-      const int64_t begin = high ? sizes[a] - modes_[a] : 0;
-      part = slice(part, leading_[a], begin, begin + modes_[a]);
-    }
-    part = reshape(permute(part, to_modes), {modes, batch, in, 2});
-    const Tensor w = reshape(permute(as_dtype(weights_[i], x), to_modes), {modes, in, out, 2});
-    corners.push_back(permute(reshape(complex_matmul(part, w), kept), from_modes));
+    Tensor& part = corners[corner(modes_.size(), i)];
+    const Tensor lines = reshape(permute(part, to_lines), {x.size(0), in, 2, modes});
+    const Tensor w = reshape(as_dtype(weights_[i], x), {in, out, modes, 2});
+    const Tensor y = transpose(mode_matmul(transpose(lines, 2, 3), w), 2, 3);
+    part = permute(reshape(y, shape), from_lines);
   }
-  return irfft(joined(corners, sizes), transformed_, {.sizes = sizes});
+  for (int64_t a = 0; a + 1 < axes; ++a) {
+    std::vector<Tensor> wholes;
+    for (size_t i = 0; i < corners.size(); i += 2)
+      wholes.push_back(cat({corners[i], corners[i + 1]}, a + 2));
+    corners = std::move(wholes);
+  }
+  return field(corners[0], x.shape());
 }
 
-// The corners in their places: axis by axis, two become one.
-Tensor SpectralConv::joined(const std::vector<Tensor>& corners,
-                            const std::vector<int64_t>& sizes) const {
-  std::vector<Tensor> by_bits(corners.size());
-  for (size_t i = 0; i < corners.size(); ++i) by_bits[corner(modes_.size(), i)] = corners[i];
-  for (size_t a = leading_.size(); a-- > 0;) {
-    const size_t half = size_t{1} << a;
-    for (size_t i = 0; i < half; ++i)
-      by_bits[i] = ends_of_axis(by_bits[i], by_bits[i + half], leading_[a], sizes[a]);
+// The kept frequencies of x [B, C, n...]: [B, 2, 2 modes1, ..., modes of the last axis, C].
+Tensor SpectralConv::spectrum(const Tensor& x) const {
+  const int last = static_cast<int>(modes_.size()) - 1;
+  Dims channels_last{0};
+  for (int a = 0; a <= last; ++a) channels_last.push_back(a + 2);
+  channels_last.push_back(1);
+  Shape shape{x.size(0), 2};
+  for (int a = 0; a <= last; ++a)
+    shape.push_back((a < last ? 2 : 1) * modes_[static_cast<size_t>(a)]);
+  shape.push_back(x.size(1));
+  // Each product's rows are the axis's frequencies and its columns all that stands behind.
+  Tensor s = permute(x, channels_last);
+  int64_t inner = x.size(1);
+  for (int a = last; a >= 0; --a) {
+    const int64_t n = x.size(a + 2);
+    const bool is_last = a == last;
+    const std::vector<int64_t> frequencies = kept(n, modes_[static_cast<size_t>(a)], is_last);
+    if (!is_last) s = reshape(s, {-1, 2 * n, inner});
+    s = matmul(waves(x, n, frequencies, is_last, 1, 1), s);
+    inner *= static_cast<int64_t>(frequencies.size());
   }
-  return by_bits[0];
+  return reshape(s, shape);
+}
+
+// The reverse, to a field of x's axes.
+Tensor SpectralConv::field(const Tensor& spectrum, const Shape& x) const {
+  const int last = static_cast<int>(modes_.size()) - 1;
+  Shape shape{x[0]};
+  Dims channels_first{0, last + 2};
+  Tensor s = spectrum;
+  int64_t inner = spectrum.numel() / (x[0] * 2);
+  for (int a = 0; a <= last; ++a) {
+    const int64_t n = x[a + 2];
+    const bool is_last = a == last;
+    const std::vector<int64_t> frequencies = kept(n, modes_[static_cast<size_t>(a)], is_last);
+    const auto count = static_cast<int64_t>(frequencies.size());
+    const double share = 1 / static_cast<double>(n);
+    inner /= count;
+    const Tensor back = waves(s, n, frequencies, is_last, share, is_last ? 2 * share : share);
+    s = matmul(transpose(back, 0, 1), reshape(s, {-1, 2 * count, inner}));
+    shape.push_back(n);
+    channels_first.push_back(a + 1);
+  }
+  shape.push_back(inner);
+  return permute(reshape(s, shape), channels_first);
 }
 
 Ref<SpectralConv> make_spectral_conv(int64_t in_channels, int64_t out_channels,

@@ -37,10 +37,10 @@ class SpectralConv : public Module {
   SpectralConv(int64_t in_channels, int64_t out_channels, const std::vector<int64_t>& modes);
 
  private:
-  Tensor joined(const std::vector<Tensor>& corners, const std::vector<int64_t>& sizes) const;
+  Tensor spectrum(const Tensor& x) const;
+  Tensor field(const Tensor& spectrum, const Shape& x) const;
 
   std::vector<int64_t> modes_;
-  std::vector<int64_t> transformed_, leading_;  // all axes of the transform; all but the last
   std::vector<Tensor> weights_;
 };
 

@@ -69,10 +69,13 @@ Ref<ConvNd> FNO::lift_layer(const std::string& name, int64_t in, int64_t out) {
   return child(dimension_ == 4 ? name + ".conv" : name, layer);
 }
 
-Tensor FNO::on_points(const ConvNd& layer, const Tensor& x) const {
-  if (dimension_ < 4) return layer(x);
+Tensor FNO::on_points(const ConvNd& layer, const Tensor& x, const Tensor& residual) const {
+  if (dimension_ < 4) return layer(x, residual);
+  const auto points = [](const Tensor& t) {
+    return t.defined() ? reshape(t, {t.size(0), t.size(1), -1}) : t;
+  };
   Shape shape = x.shape();
-  const Tensor y = layer(reshape(x, {x.size(0), x.size(1), -1}));
+  const Tensor y = layer(points(x), points(residual));
   shape[1] = y.size(1);
   return reshape(y, shape);
 }
@@ -100,7 +103,7 @@ Tensor FNO::operator()(const Tensor& x) const {
   for (size_t a = padding_.size(); a-- > 0;) amounts.insert(amounts.end(), {0, padding_[a]});
   h = pad_with(h, amounts, pad_mode_);
   for (size_t k = 0; k < conv_layers_.size(); ++k) {
-    h = on_points(*conv_layers_[k], h) + spconv_layers_[k](h);
+    h = on_points(*conv_layers_[k], h, spconv_layers_[k](h));
     if (k + 1 < conv_layers_.size()) h = activation_(std::move(h));
   }
   for (int64_t a = 0; a < dimension_; ++a) h = slice(h, a + 2, 0, x.size(a + 2));

@@ -61,7 +61,7 @@ class FNO : public Module {
  private:
   Ref<ConvNd> lift_layer(const std::string& name, int64_t in, int64_t out);
   Ref<ConvNd> point_layer(int64_t in, int64_t out) const;
-  Tensor on_points(const ConvNd& layer, const Tensor& x) const;
+  Tensor on_points(const ConvNd& layer, const Tensor& x, const Tensor& residual = {}) const;
   Tensor with_coordinates(const Tensor& x) const;
 
   int64_t dimension_, in_channels_;

@@ -1,6 +1,7 @@
 // Rows of autograd/ops/fft.h.
 
 #include <brume/autograd/ops/fft.h>
+#include <brume/autograd/ops/shape.h>
 
 #include "tests/ops/op_row.h"
 
@@ -66,6 +67,14 @@ Rows fft_rows() {
        {normal({2, 4, 3, 2}), normal({2, 3, 5, 2})},
        [](In in) { return complex_matmul(in[0], in[1]); },
        {.second_order = true, .refuses = {{{2, 4, 3, 2}, {2, 4, 5, 2}}}}},
+      {"mode_matmul",
+       {normal({5, 3, 19, 2}), normal({3, 3, 19, 2})},
+       [](In in) { return mode_matmul(in[0], in[1]); },
+       {.second_order = true, .batch = 1, .refuses = {{{5, 3, 4, 2}, {2, 3, 4, 2}}}}},
+      {"mode_matmul, parts in lines",
+       {normal({2, 4, 2, 3}), normal({4, 1, 2, 3})},
+       [](In in) { return mode_matmul(transpose(in[0], 2, 3), transpose(in[1], 2, 3)); },
+       {.second_order = true, .batch = 1}},
   };
   rows.insert(rows.end(), more.begin(), more.end());
   return rows;
