@@ -86,6 +86,13 @@ void check_observations(const char* who, const Observations& o) {
   check(o.sigma_fn || !any_positive(o.gamma.value), who, ": gamma > 0 wants a sigma_fn");
 }
 
+Tensor without_gaps(const char* who, const Tensor& y, const Tensor& mask) {
+  check(mask.defined(), who, ": wants a mask");
+  check(broadcasts_to(mask.shape(), y.shape()), who, ": a mask of ", mask.shape(),
+        " does not broadcast to y of ", y.shape());
+  return where(expand(ne(mask, 0), y.shape()), y, zeros_like(y));
+}
+
 Tensor likelihood_score(const Observations& o, const Tensor& x, const Tensor& t,
                         const Tensor& prediction, const Tensor& mask) {
   const EnableGrad record;
@@ -125,12 +132,7 @@ Tensor ModelConsistencyDPSGuidance::operator()(const Tensor& x, const Tensor& t,
 DataConsistencyDPSGuidance::DataConsistencyDPSGuidance(Tensor mask, Observations observations)
     : mask_(std::move(mask)), observations_(std::move(observations)) {
   check_observations("DataConsistencyDPSGuidance", observations_);
-  check(mask_.defined() && broadcasts_to(mask_.shape(), observations_.y.shape()),
-        "DataConsistencyDPSGuidance: wants a mask that broadcasts to y of ",
-        observations_.y.shape());
-  // What was not observed is often a NaN, which no factor of 0 would take away.
-  const Tensor& y = observations_.y;
-  observations_.y = where(expand(ne(mask_, 0), y.shape()), y, zeros_like(y));
+  observations_.y = without_gaps("DataConsistencyDPSGuidance", observations_.y, mask_);
 }
 
 Tensor DataConsistencyDPSGuidance::operator()(const Tensor& x, const Tensor& t,

@@ -81,6 +81,9 @@ class DataConsistencyDPSGuidance {
 
 /// For guidances of one's own: checks what the constructors above check. @throws ShapeError
 void check_observations(const char* who, const Observations& observations);
+/// y with 0 where the mask is 0: what was not observed is often a NaN, which no factor of 0 would
+/// take away. @throws ShapeError unless the mask broadcasts to y
+Tensor without_gaps(const char* who, const Tensor& y, const Tensor& mask);
 /// The term of a prediction of the observations, which depends on x; `mask` may be undefined.
 Tensor likelihood_score(const Observations& observations, const Tensor& x, const Tensor& t,
                         const Tensor& prediction, const Tensor& mask = {});

@@ -134,18 +134,20 @@ Size2D MultiDiffusionModel2D::patch_shape() const {
 }
 
 Tensor MultiDiffusionModel2D::patched(const BasePatching2D& patching, const std::string& key,
-                                      const Tensor& x) const {
+                                      const Tensor& x, const PatchRows& rows) const {
   const bool cuts = condition_patch_[key];
-  if (!cuts && !condition_interp_[key]) return patching.repeat(x);
+  if (!cuts && !condition_interp_[key]) return patching.repeat_rows(x, rows);
   check(x.rank() == 4, "MultiDiffusionModel2D: the condition",
         key.empty() ? "" : cat(" '", key, "'"), " is to be ", cuts ? "cut" : "resized",
         " and so must be [B, C, H, W], got ", x.shape());
-  return cuts ? patching.apply(x) : patching.repeat(resize_bilinear(x, patching.patch_shape()));
+  return cuts ? patching.apply_rows(x, rows)
+              : patching.repeat_rows(resize_bilinear(x, patching.patch_shape()), rows);
 }
 
 Condition MultiDiffusionModel2D::patch_condition(const BasePatching2D& patching,
-                                                 const Condition& condition, int64_t batch) const {
-  condition.check_batch(batch, "MultiDiffusionModel2D");
+                                                 const Condition& condition,
+                                                 const PatchRows& rows) const {
+  condition.check_batch(rows.batch, "MultiDiffusionModel2D");
   for (const nn::Switches* switches : {&condition_patch_, &condition_interp_}) {
     if (!switches->is_named() || condition.empty()) continue;
     check(!condition.is_tensor(),
@@ -155,25 +157,47 @@ Condition MultiDiffusionModel2D::patch_condition(const BasePatching2D& patching,
   }
   Condition out;
   if (condition.is_tensor()) {
-    out = patched(patching, "", condition.tensor());
+    out = patched(patching, "", condition.tensor(), rows);
   } else {
-    for (const auto& [key, x] : condition.entries()) out = out.with(key, patched(patching, key, x));
+    for (const auto& [key, x] : condition.entries())
+      out = out.with(key, patched(patching, key, x, rows));
   }
-  if (!pos_embd_.defined()) return out;
-  const auto [h, w] = global_shape_;
-  const Tensor all = expand(unsqueeze(pos_embd_, 0), {batch, pos_embd_.size(0), h, w});
-  return out.named("condition").with("positional_embedding", patching.apply(all));
+  return with_embedding(patching, out, rows);
+}
+
+Condition MultiDiffusionModel2D::with_embedding(const BasePatching2D& patching,
+                                                const Condition& condition,
+                                                const PatchRows& rows) const {
+  if (!pos_embd_.defined()) return condition;
+  const auto [H, W] = patching.img_shape();
+  check(patching.img_shape() == global_shape_,
+        "MultiDiffusionModel2D: its positional embedding is ", global_shape_[0], "x",
+        global_shape_[1], ", the image to cut is ", H, "x", W);
+  return condition.named("condition")
+      .with("positional_embedding", patching.apply_rows(unsqueeze(pos_embd_, 0), rows));
 }
 
 Tensor MultiDiffusionModel2D::operator()(const Tensor& x, const Tensor& t,
-                                         const Condition& condition) const {
+                                         const Condition& condition,
+                                         const PatchedInputs& inputs) const {
   const BasePatching2D& cut = patching();
-  check(x.rank() == 4 && t.shape() == Shape{x.size(0)},
-        "MultiDiffusionModel2D: wants x [B, C, H, "
-        "W] and t [B], got ",
-        x.shape(), " and ", t.shape());
-  const Tensor y = model_(cut.apply(x), cut.repeat(t), patch_condition(cut, condition, x.size(0)));
-  return fuses_ ? static_cast<const GridPatching2D&>(cut).fuse(y, x.size(0)) : y;
+  check(x.rank() == 4 && t.rank() == 1,
+        "MultiDiffusionModel2D: wants x [B, C, H, W] and t [B], got ", x.shape(), " and ",
+        t.shape());
+  const int64_t P = cut.patch_num(), B = inputs.x_is_patched ? x.size(0) / P : x.size(0);
+  const Size2D size{x.size(2), x.size(3)};
+  check(!inputs.x_is_patched || (x.size(0) == P * B && size == cut.patch_shape()),
+        "MultiDiffusionModel2D: with x_is_patched, x has ", P, " patches of ", cut.patch_shape()[0],
+        "x", cut.patch_shape()[1], " for each image, got ", x.shape());
+  check(t.size(0) == (inputs.t_is_patched ? P * B : B), "MultiDiffusionModel2D: wants t of ",
+        inputs.t_is_patched ? P * B : B, " times, got ", t.shape());
+  const PatchRows rows{0, P * B, B};
+  if (inputs.condition_is_patched) condition.check_batch(P * B, "MultiDiffusionModel2D");
+  const Tensor y =
+      model_(inputs.x_is_patched ? x : cut.apply(x), inputs.t_is_patched ? t : cut.repeat(t),
+             inputs.condition_is_patched ? with_embedding(cut, condition, rows)
+                                         : patch_condition(cut, condition, rows));
+  return fuses_ ? static_cast<const GridPatching2D&>(cut).fuse(y, B) : y;
 }
 
 }  // namespace brume::diffusion

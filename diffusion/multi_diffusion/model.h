@@ -36,6 +36,12 @@ struct MultiDiffusionModel2DConfig {
   }
 };
 
+/// What a call brings as the rows of all patches, cut already. Such a condition lacks the embedding
+/// only.
+struct PatchedInputs {
+  bool x_is_patched = false, t_is_patched = false, condition_is_patched = false;
+};
+
 /// Cuts x into patches, asks the model for each, and fuses the answers of a grid. The embedding, if
 /// there is one, joins the condition as "positional_embedding" (a tensor without a name becomes
 /// "condition"). Keys: model.*, _patch_shape, pos_embd (learnable or linear).
@@ -48,7 +54,8 @@ class MultiDiffusionModel2D : public nn::Module {
   explicit MultiDiffusionModel2D(const Config& config)
       : MultiDiffusionModel2D(config.model, config) {}
   MultiDiffusionModel2D(AnyModel model, const Config& config);
-  Tensor operator()(const Tensor& x, const Tensor& t, const Condition& condition = {}) const;
+  Tensor operator()(const Tensor& x, const Tensor& t, const Condition& condition = {},
+                    const PatchedInputs& inputs = {}) const;
 
   void set_random_patching(Size2D patch_shape, int64_t patch_num, Generator& rng);
   void set_grid_patching(Size2D patch_shape, int64_t overlap_pix = 0, int64_t boundary_pix = 0,
@@ -65,13 +72,16 @@ class MultiDiffusionModel2D : public nn::Module {
   Size2D global_spatial_shape() const { return global_shape_; }
   /// The last patch shape that was set, also before a file was saved; 0x0 if none was.
   Size2D patch_shape() const;
-  /// The condition for the rows of a patching, with the embedding.
+  /// The condition for rows of a patching, with the embedding.
   Condition patch_condition(const BasePatching2D& patching, const Condition& condition,
-                            int64_t batch) const;
+                            const PatchRows& rows) const;
 
  private:
   void set_patching(std::shared_ptr<BasePatching2D> patching, bool fuse);
-  Tensor patched(const BasePatching2D& patching, const std::string& key, const Tensor& x) const;
+  Tensor patched(const BasePatching2D& patching, const std::string& key, const Tensor& x,
+                 const PatchRows& rows) const;
+  Condition with_embedding(const BasePatching2D& patching, const Condition& condition,
+                           const PatchRows& rows) const;
   void make_embedding(const Config& config);
 
   AnyModel model_;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include <brume/autograd/mode.h>
+#include <brume/autograd/node.h>
 #include <brume/autograd/ops/index.h>
 #include <brume/autograd/ops/pointwise.h>
 #include <brume/autograd/ops/random.h>
@@ -15,28 +17,37 @@ Tensor index_tensor(const std::vector<int64_t>& values) {
   return from_vector(values, {static_cast<int64_t>(values.size())});
 }
 
-// input [B, C, H, W], index [P * h * w] -> [P * B, C, h, w]
-Tensor gather_patches(const Tensor& input, const Tensor& index, Size2D patch) {
-  const int64_t B = input.size(0), C = input.size(1), pixels = patch[0] * patch[1];
-  const Tensor flat = reshape(input, {B, C, input.size(2) * input.size(3)});
-  const Tensor picked = index_select(flat, 2, transfer(index, input.device()));
-  const int64_t P = index.numel() / pixels;
-  const Tensor patches = permute(reshape(picked, {B, C, P, pixels}), {2, 0, 1, 3});
-  return reshape(patches, {P * B, C, patch[0], patch[1]});
+// The numbers of the rows' pixels in images [images, planes, H, W] that lie one behind the other.
+Tensor pixel_index(const PatchPlaces& at, const Shape& images, const PatchRows& rows) {
+  const auto [h, w] = at.patch;
+  const int64_t planes = images[1], H = images[2], W = images[3];
+  std::vector<int64_t> out;
+  out.reserve(static_cast<size_t>(rows.count * planes * h * w));
+  for (int64_t row = rows.start; row < rows.start + rows.count; ++row) {
+    const int64_t patch = row / rows.batch, image = images[0] == 1 ? 0 : row % rows.batch;
+    const int64_t* ys = at.rows.data() + patch * h;
+    const int64_t* xs = at.columns.data() + patch * w;
+    for (int64_t plane = image * planes; plane < (image + 1) * planes; ++plane)
+      for (int64_t i = 0; i < h; ++i)
+        for (int64_t j = 0; j < w; ++j) out.push_back((plane * H + ys[i]) * W + xs[j]);
+  }
+  return index_tensor(out);
 }
 
-// The reverse: sums at the index, times `share`. Index H * W is dropped.
-Tensor fuse_patches(const Tensor& patches, int64_t B, const Tensor& index, const Tensor& share,
-                    Size2D image) {
-  const int64_t pixels = patches.size(2) * patches.size(3), C = patches.size(1);
-  const int64_t P = index.numel() / pixels, size = image[0] * image[1];
-  const Tensor rows = permute(reshape(patches, {P, B, C, pixels}), {1, 2, 0, 3});
-  const TensorOptions options{.dtype = patches.dtype(), .device = patches.device()};
-  const Tensor sums = index_add(zeros({B, C, size + 1}, options), 2,
-                                transfer(index, patches.device()), reshape(rows, {B, C, -1}));
-  const Tensor mean =
-      slice(sums, 2, 0, size) * transfer(convert(share, options.dtype), options.device);
-  return reshape(mean, {B, C, image[0], image[1]});
+// input [B or 1, C, H, W] -> [rows.count, C, h, w] of the same layout: no copy of the images.
+Tensor gather_patches(const PatchPlaces& at, const Tensor& input, const PatchRows& rows) {
+  const int64_t B = input.size(0), C = input.size(1), H = input.size(2), W = input.size(3);
+  const auto [h, w] = at.patch;
+  const bool by_pixel = input.is_channels_last();
+  const Tensor index = transfer(pixel_index(at, {B, by_pixel ? 1 : C, H, W}, rows), input.device());
+  if (!by_pixel)
+    return reshape(index_select(reshape(input, {B * C * H * W}), 0, index), {rows.count, C, h, w});
+  const Tensor pixels = reshape(permute(input, {0, 2, 3, 1}), {B * H * W, C});
+  return permute(reshape(index_select(pixels, 0, index), {rows.count, h, w, C}), {0, 3, 1, 2});
+}
+
+Size2D at_most(Size2D image, Size2D patch) {
+  return {std::min(image[0], patch[0]), std::min(image[1], patch[1])};
 }
 
 void check_image(const char* who, const Tensor& input, Size2D image) {
@@ -64,6 +75,18 @@ struct GridAxis {
     const int64_t i = place(at);
     return i < 0 ? -i : i >= image ? 2 * (image - 1) - i : i;
   }
+  /// How many patches are over each pixel of the padded image.
+  Tensor padded_cover() const {
+    std::vector<float> out(static_cast<size_t>(padded));
+    for (int64_t p = 0; p < count; ++p)
+      for (int64_t i = 0; i < patch; ++i) out[static_cast<size_t>(p * stride + i)] += 1;
+    return from_vector(out, {padded});
+  }
+  Tensor cover() const { return slice(padded_cover(), 0, boundary, boundary + image); }
+  /// `image` for what lies outside.
+  int64_t inside(int64_t at) const {
+    return place(at) >= 0 && place(at) < image ? place(at) : image;
+  }
   int64_t image, patch, boundary, stride = 1, count = 1, padded = 1;
 };
 
@@ -72,68 +95,88 @@ struct Grid {
       : y(who, image[0], patch[0], overlap, boundary),
         x(who, image[1], patch[1], overlap, boundary) {}
 
-  /// f(row, column) of the padded image for every pixel of every patch, in order.
+  /// f(axis, position in the padded image) for every row and column of every patch.
   template <class F>
-  std::vector<int64_t> each(F&& f) const {
-    std::vector<int64_t> out;
-    out.reserve(static_cast<size_t>(y.count * x.count * y.patch * x.patch));
+  PatchPlaces each(F&& f) const {
+    PatchPlaces out{.patch = {y.patch, x.patch}};
     for (int64_t column = 0; column < x.count; ++column)
-      for (int64_t row = 0; row < y.count; ++row)
-        for (int64_t i = 0; i < y.patch; ++i)
-          for (int64_t j = 0; j < x.patch; ++j)
-            out.push_back(f(row * y.stride + i, column * x.stride + j));
+      for (int64_t row = 0; row < y.count; ++row) {
+        for (int64_t i = 0; i < y.patch; ++i) out.rows.push_back(f(y, row * y.stride + i));
+        for (int64_t j = 0; j < x.patch; ++j) out.columns.push_back(f(x, column * x.stride + j));
+      }
     return out;
   }
-  std::vector<int64_t> sources() const {
-    return each([&](int64_t i, int64_t j) { return y.reflected(i) * x.image + x.reflected(j); });
+  PatchPlaces sources() const {
+    return each([](const GridAxis& axis, int64_t at) { return axis.reflected(at); });
   }
-  std::vector<int64_t> targets() const {
-    return each([&](int64_t at_y, int64_t at_x) {
-      const int64_t i = y.place(at_y), j = x.place(at_x);
-      const bool inside = i >= 0 && i < y.image && j >= 0 && j < x.image;
-      return inside ? i * x.image + j : y.image * x.image;
-    });
-  }
-  /// 1 / patches over each pixel of the image.
-  static Tensor shares(const std::vector<int64_t>& targets, int64_t size) {
-    std::vector<float> counts(static_cast<size_t>(size) + 1);
-    for (int64_t target : targets) counts[static_cast<size_t>(target)] += 1;
-    counts.pop_back();
-    for (float& count : counts) count = 1 / count;
-    return from_vector(counts, {size});
+  PatchPlaces targets() const {
+    return each([](const GridAxis& axis, int64_t at) { return axis.inside(at); });
   }
   GridAxis y, x;
 };
 
-}  // namespace
+// The part of a patch's rows (or columns) that lies in the image, and where.
+struct Stretch {
+  Stretch(const int64_t* places, int64_t patch, int64_t image) {
+    while (begin < patch && places[begin] == image) ++begin;
+    end = begin;
+    while (end < patch && places[end] < image) ++end;
+    to = begin < patch ? places[begin] : 0;
+  }
+  Tensor of_patch(const Tensor& x, int64_t axis) const { return slice(x, axis, begin, end); }
+  Tensor of_image(const Tensor& x, int64_t axis) const {
+    return slice(x, axis, to, to + end - begin);
+  }
+  int64_t begin = 0, end = 0, to = 0;
+};
 
-BasePatching2D::BasePatching2D(const char* who, Size2D img_shape, Size2D patch_shape)
-    : who_(who), img_shape_(img_shape) {
-  for (int axis = 0; axis < 2; ++axis) {
-    check(img_shape[axis] >= 1 && patch_shape[axis] >= 1, who,
-          ": sizes must be positive, got an image of ", img_shape[0], "x", img_shape[1],
-          " and patches of ", patch_shape[0], "x", patch_shape[1]);
-    patch_shape_[axis] = std::min(patch_shape[axis], img_shape[axis]);
+// Adds rows of patches to images [batch, C, H, W], patch by patch.
+void add_patches(const Tensor& sums, const PatchPlaces& at, const Tensor& patches,
+                 const PatchRows& rows) {
+  const auto [h, w] = at.patch;
+  for (int64_t done = 0; done < rows.count;) {
+    const int64_t patch = (rows.start + done) / rows.batch;
+    const int64_t image = (rows.start + done) % rows.batch;
+    const int64_t images = std::min(rows.batch - image, rows.count - done);
+    const Stretch y(at.rows.data() + patch * h, h, sums.size(2));
+    const Stretch x(at.columns.data() + patch * w, w, sums.size(3));
+    const Tensor from = x.of_patch(y.of_patch(slice(patches, 0, done, done + images), 2), 3);
+    const Tensor to = x.of_image(y.of_image(slice(sums, 0, image, image + images), 2), 3);
+    if (to.numel() > 0) copy_(to, to + from);
+    done += images;
   }
 }
 
-void BasePatching2D::set_pixels(std::vector<int64_t> pixels) {
-  pixels_ = std::move(pixels);
-  index_ = index_tensor(pixels_);
+}  // namespace
+
+BasePatching2D::BasePatching2D(const char* who, Size2D img_shape, Size2D patch_shape)
+    : who_(who), img_shape_(img_shape), places_{.patch = patch_shape} {
+  for (int axis = 0; axis < 2; ++axis)
+    check(img_shape[axis] >= 1 && patch_shape[axis] >= 1, who,
+          ": sizes must be positive, got an image of ", img_shape[0], "x", img_shape[1],
+          " and patches of ", patch_shape[0], "x", patch_shape[1]);
 }
 
-int64_t BasePatching2D::patch_num() const {
-  return static_cast<int64_t>(pixels_.size()) / (patch_shape_[0] * patch_shape_[1]);
+void BasePatching2D::set_places(std::vector<int64_t> rows, std::vector<int64_t> columns) {
+  places_.rows = std::move(rows);
+  places_.columns = std::move(columns);
+}
+
+Tensor BasePatching2D::apply_rows(const Tensor& input, const PatchRows& rows) const {
+  check_image(who_, input, img_shape_);
+  check(input.size(0) == rows.batch || input.size(0) == 1, who_, ": wants a batch of ", rows.batch,
+        ", got ", input.shape());
+  return gather_patches(places_, input, rows);
 }
 
 Tensor BasePatching2D::apply(const Tensor& input, const Tensor& additional_input) const {
   check_image(who_, input, img_shape_);
-  const Tensor patches = gather_patches(input, index_, patch_shape_);
+  const int64_t B = input.size(0);
+  const Tensor patches = gather_patches(places_, input, {0, patch_num() * B, B});
   if (!additional_input.defined()) return patches;
-  check(additional_input.rank() == 4 && additional_input.size(0) == input.size(0), who_,
-        ": additional_input is ", additional_input.shape(), ", but the batch size is ",
-        input.size(0));
-  return cat({patches, repeat(resize_bilinear(additional_input, patch_shape_))}, 1);
+  check(additional_input.rank() == 4 && additional_input.size(0) == B, who_,
+        ": additional_input is ", additional_input.shape(), ", but the batch size is ", B);
+  return cat({patches, repeat(resize_bilinear(additional_input, patch_shape()))}, 1);
 }
 
 Tensor BasePatching2D::repeat(const Tensor& x) const {
@@ -144,16 +187,22 @@ Tensor BasePatching2D::repeat(const Tensor& x) const {
   return reshape(expand(unsqueeze(x, 0), shape), flat);
 }
 
+Tensor BasePatching2D::repeat_rows(const Tensor& x, const PatchRows& rows) {
+  std::vector<int64_t> index;
+  for (int64_t i = 0; i < rows.count; ++i) index.push_back((rows.start + i) % rows.batch);
+  return index_select(x, 0, transfer(index_tensor(index), x.device()));
+}
+
 Tensor BasePatching2D::global_index() const {
-  const int64_t area = patch_shape_[0] * patch_shape_[1], width = img_shape_[1];
+  const auto [h, w] = patch_shape();
   std::vector<int64_t> out;
   for (int64_t p = 0; p < patch_num(); ++p)
     for (bool column : {false, true})
-      for (int64_t k = p * area; k < (p + 1) * area; ++k) {
-        const int64_t pixel = pixels_[static_cast<size_t>(k)];
-        out.push_back(column ? pixel % width : pixel / width);
-      }
-  return from_vector(out, {patch_num(), 2, patch_shape_[0], patch_shape_[1]});
+      for (int64_t i = 0; i < h; ++i)
+        for (int64_t j = 0; j < w; ++j)
+          out.push_back(column ? places_.columns[static_cast<size_t>(p * w + j)]
+                               : places_.rows[static_cast<size_t>(p * h + i)]);
+  return from_vector(out, {patch_num(), 2, h, w});
 }
 
 Tensor BasePatching2D::global_index_of_rows(int64_t batch) const {
@@ -164,7 +213,7 @@ Tensor BasePatching2D::global_index_of_rows(int64_t batch) const {
 
 RandomPatching2D::RandomPatching2D(Size2D img_shape, Size2D patch_shape, int64_t patch_num,
                                    Generator& rng)
-    : BasePatching2D("RandomPatching2D", img_shape, patch_shape) {
+    : BasePatching2D("RandomPatching2D", img_shape, at_most(img_shape, patch_shape)) {
   set_patch_num(patch_num, rng);
 }
 
@@ -175,78 +224,123 @@ void RandomPatching2D::set_patch_num(int64_t patch_num, Generator& rng) {
 }
 
 void RandomPatching2D::reset_patch_indices(Generator& rng) {
-  const auto corners = [&](int axis) {
-    return random_integers({count_}, 0, img_shape()[axis] - patch_shape()[axis] + 1, rng)
-        .to_vector<int64_t>();
+  const auto places = [&](int axis) {
+    const int64_t size = patch_shape()[axis];
+    std::vector<int64_t> out;
+    for (int64_t corner :
+         random_integers({count_}, 0, img_shape()[axis] - size + 1, rng).to_vector<int64_t>())
+      for (int64_t i = 0; i < size; ++i) out.push_back(corner + i);
+    return out;
   };
-  const std::vector<int64_t> rows = corners(0), columns = corners(1);
-  std::vector<int64_t> pixels;
-  for (size_t p = 0; p < rows.size(); ++p)
-    for (int64_t i = 0; i < patch_shape()[0]; ++i)
-      for (int64_t j = 0; j < patch_shape()[1]; ++j)
-        pixels.push_back((rows[p] + i) * img_shape()[1] + columns[p] + j);
-  set_pixels(std::move(pixels));
+  std::vector<int64_t> rows = places(0);
+  set_places(std::move(rows), places(1));
 }
 
 GridPatching2D::GridPatching2D(Size2D img_shape, Size2D patch_shape, int64_t overlap_pix,
                                int64_t boundary_pix)
-    : BasePatching2D("GridPatching2D", img_shape, patch_shape) {
-  const Grid grid("GridPatching2D", img_shape, this->patch_shape(), overlap_pix, boundary_pix);
-  set_pixels(grid.sources());
-  const std::vector<int64_t> targets = grid.targets();
-  fuse_index_ = index_tensor(targets);
-  share_ = Grid::shares(targets, img_shape[0] * img_shape[1]);
+    : GridPatching2D("GridPatching2D", img_shape, at_most(img_shape, patch_shape), overlap_pix,
+                     boundary_pix) {}
+
+GridPatching2D::GridPatching2D(const char* who, Size2D img_shape, Size2D patch_shape,
+                               int64_t overlap_pix, int64_t boundary_pix)
+    : BasePatching2D(who, img_shape, patch_shape) {
+  const Grid grid(who, img_shape, patch_shape, overlap_pix, boundary_pix);
+  PatchPlaces sources = grid.sources();
+  set_places(std::move(sources.rows), std::move(sources.columns));
+  targets_ = grid.targets();
+  cover_y_ = unsqueeze(grid.y.cover(), 1);
+  cover_x_ = grid.x.cover();
 }
 
 Tensor GridPatching2D::fuse(const Tensor& patches, int64_t batch_size) const {
-  check(batch_size >= 1 && patches.rank() == 4 && patches.size(0) == patch_num() * batch_size &&
-            patches.size(2) == patch_shape()[0] && patches.size(3) == patch_shape()[1],
-        "GridPatching2D: fuse wants ", patch_num(), " patches of ", patch_shape()[0], "x",
-        patch_shape()[1], " for each of ", batch_size, " images, got ", patches.shape());
-  return fuse_patches(patches, batch_size, fuse_index_, share_, img_shape());
+  PatchFusion fusion(*this, batch_size);
+  fusion.add(patches);
+  return fusion.images();
+}
+
+PatchFusion::PatchFusion(const GridPatching2D& patching, int64_t batch_size)
+    : patching_(&patching), next_{.batch = batch_size} {
+  check(batch_size >= 1, patching.who(), ": fuse wants a batch of at least 1, got ", batch_size);
+}
+
+void PatchFusion::add(const Tensor& patches) {
+  const auto [h, w] = patching_->patch_shape();
+  next_.count = patches.rank() == 4 ? patches.size(0) : 0;
+  check(patches.rank() == 4 && patches.size(2) == h && patches.size(3) == w &&
+            next_.start + next_.count <= patching_->patch_num() * next_.batch &&
+            (!sums_.defined() || patches.size(1) == sums_.size(1)),
+        patching_->who(), ": fuse wants ", patching_->patch_num(), " patches of ", h, "x", w,
+        " for each of ", next_.batch, " images, got ", patches.shape(), " behind ", next_.start);
+  dtype_ = patches.dtype();
+  const DType sum_type = is_half(dtype_) ? DType::f32 : dtype_;
+  if (const auto [H, W] = patching_->img_shape(); !sums_.defined())
+    sums_ = zeros({next_.batch, patches.size(1), H, W},
+                  {.dtype = sum_type, .device = patches.device()});
+  if (needs_grad({patches})) recorded_.emplace_back(next_, patches);
+  const NoGrad guard;
+  add_patches(sums_, patching_->targets_, contiguous(convert(patches, sum_type)), next_);
+  next_.start += next_.count;
+}
+
+Tensor PatchFusion::images() const {
+  const GridPatching2D& p = *patching_;
+  check(sums_.defined() && next_.start == p.patch_num() * next_.batch, p.who(), ": fuse wants ",
+        p.patch_num(), " patches for each of ", next_.batch, " images, got ", next_.start);
+  const auto like = [](const Tensor& x, const Tensor& y) {
+    return transfer(convert(x, y.dtype()), y.device());
+  };
+  const Tensor cover = like(p.cover_y_ * p.cover_x_, sums_);
+  Tensor images = convert(sums_ / cover, dtype_);
+  if (recorded_.empty()) return images;
+  Tensors inputs;
+  std::vector<PatchRows> rows;
+  for (const auto& [at, patches] : recorded_) {
+    inputs.push_back(patches);
+    rows.push_back(at);
+  }
+  return record_all(
+      "fuse_patches", {images}, inputs, [=, at = p.targets_](const Tensors& g, Wanted wanted) {
+        const Tensor each = pad(to(g[0], cover.dtype()) / cover, {0, 1, 0, 1});
+        Grads out;
+        for (size_t i = 0; i < rows.size(); ++i)
+          out.push_back(wanted[i] ? to(gather_patches(at, each, rows[i]), g[0].dtype()) : Tensor());
+        return out;
+      })[0];
 }
 
 Tensor image_batching(const Tensor& input, int64_t patch_shape_y, int64_t patch_shape_x,
                       int64_t overlap_pix, int64_t boundary_pix, const Tensor& input_interp) {
   check(input.rank() == 4, "image_batching: wants images [B, C, H, W], got ", input.shape());
   const Size2D patch{patch_shape_y, patch_shape_x};
-  const Grid grid("image_batching", {input.size(2), input.size(3)}, patch, overlap_pix,
-                  boundary_pix);
+  const GridPatching2D grid("image_batching", {input.size(2), input.size(3)}, patch, overlap_pix,
+                            boundary_pix);
   for (int64_t size : patch)
     check(size > overlap_pix + 2 * boundary_pix, "image_batching: a patch of ", size,
           " pixels must be larger than overlap ", overlap_pix, " and twice the boundary ",
           boundary_pix);
-  const Tensor patches = gather_patches(input, index_tensor(grid.sources()), patch);
+  const Tensor patches = grid.apply(input);
   if (!input_interp.defined()) return patches;
-  const int64_t B = input.size(0), C = input_interp.size(1), P = grid.y.count * grid.x.count;
-  check(input_interp.shape() == Shape{B, C, patch[0], patch[1]},
+  check(input_interp.rank() == 4 && input_interp.size(0) == input.size(0) &&
+            input_interp.size(2) == patch[0] && input_interp.size(3) == patch[1],
         "image_batching: input_interp must have the batch of the images and the size of a patch, "
         "but is ",
         input_interp.shape());
-  const Tensor all = expand(unsqueeze(input_interp, 0), {P, B, C, patch[0], patch[1]});
-  return cat({patches, reshape(all, {P * B, C, patch[0], patch[1]})}, 1);
+  return cat({patches, grid.repeat(input_interp)}, 1);
 }
 
 Tensor image_fuse(const Tensor& input, int64_t img_shape_y, int64_t img_shape_x, int64_t batch_size,
                   int64_t overlap_pix, int64_t boundary_pix) {
   check(input.rank() == 4, "image_fuse: wants patches [P * B, C, h, w], got ", input.shape());
-  const Size2D image{img_shape_y, img_shape_x};
-  const Grid grid("image_fuse", image, {input.size(2), input.size(3)}, overlap_pix, boundary_pix);
-  check(input.size(0) == grid.y.count * grid.x.count * batch_size, "image_fuse: wants ",
-        grid.y.count * grid.x.count, " patches for each of ", batch_size, " images, got ",
-        input.shape());
-  const std::vector<int64_t> targets = grid.targets();
-  return fuse_patches(input, batch_size, index_tensor(targets),
-                      Grid::shares(targets, image[0] * image[1]), image);
+  return GridPatching2D("image_fuse", {img_shape_y, img_shape_x}, {input.size(2), input.size(3)},
+                        overlap_pix, boundary_pix)
+      .fuse(input, batch_size);
 }
 
 Tensor get_overlap_count(Size2D patch_shape, Size2D img_shape, int64_t overlap_pix,
                          int64_t boundary_pix) {
   const Grid grid("get_overlap_count", img_shape, patch_shape, overlap_pix, boundary_pix);
-  std::vector<float> counts(static_cast<size_t>(grid.y.padded * grid.x.padded));
-  for (int64_t pixel : grid.each([&](int64_t i, int64_t j) { return i * grid.x.padded + j; }))
-    counts[static_cast<size_t>(pixel)] += 1;
-  return from_vector(counts, {1, 1, grid.y.padded, grid.x.padded});
+  return reshape(unsqueeze(grid.y.padded_cover(), 1) * grid.x.padded_cover(),
+                 {1, 1, grid.y.padded, grid.x.padded});
 }
 
 Tensor resize_bilinear(const Tensor& x, Size2D size) {

@@ -5,44 +5,26 @@
 #include <brume/autograd/checkpoint.h>
 #include <brume/autograd/mode.h>
 #include <brume/autograd/node.h>
-#include <brume/autograd/ops/index.h>
 #include <brume/autograd/ops/shape.h>
 
 namespace brume::diffusion {
 namespace {
 
-Tensor rows_of(const Tensor& x, int64_t start, int64_t count) {
-  return slice(x, 0, start, start + count);
+// A value that broadcasts to images [B, C, H, W], made ready for rows_of.
+Tensor of_images(const Tensor& value, const Shape& images) {
+  if (!value.defined()) return value;
+  Shape shape = value.shape();
+  while (shape.rank() < 4) shape.insert(0, 1);
+  const bool one = shape[2] == 1 && shape[3] == 1;
+  const Tensor x = reshape(value, shape);
+  return one ? x : contiguous(expand(x, {shape[0], shape[1], images[2], images[3]}));
 }
 
-Condition rows_of(const Condition& c, int64_t start, int64_t count) {
-  if (c.is_tensor()) return rows_of(c.tensor(), start, count);
-  Condition out;
-  for (const auto& [key, x] : c.entries()) out = out.with(key, rows_of(x, start, count));
-  return out;
-}
-
-// Observations of a whole image, cut like it.
-Observations cut(const char* who, const MultiDiffusionPredictor& predictor, Observations o) {
-  check_observations(who, o);
-  const GridPatching2D& patching = predictor.patching();
-  const auto whole = [&](const Tensor& x) { return patching.apply(expand(x, o.y.shape())); };
-  // A number stays one.
-  if (o.std_y.value.numel() > 1) o.std_y = whole(o.std_y.value);
-  if (o.gamma.value.numel() > 1) o.gamma = whole(o.gamma.value);
-  o.y = patching.apply(o.y);
-  return o;
-}
-
-// slice would cut a range that reaches too far, and other patches' data would guide a sample.
-Observations rows_of(const Observations& o, int64_t start, int64_t count) {
-  check(start + count <= o.y.size(0), "multi-diffusion guidance: the observations y have ",
-        o.y.size(0), " patches, x has ", start + count, " or more; y wants the batch of x");
-  Observations out = o;
-  out.y = rows_of(o.y, start, count);
-  if (o.std_y.value.numel() > 1) out.std_y = rows_of(o.std_y.value, start, count);
-  if (o.gamma.value.numel() > 1) out.gamma = rows_of(o.gamma.value, start, count);
-  return out;
+// Cut like the image, or one number for each image or channel.
+Tensor rows_of(const Tensor& x, const BasePatching2D& patching, const PatchRows& rows) {
+  if (!x.defined()) return x;
+  if (x.size(2) != 1 || x.size(3) != 1) return patching.apply_rows(x, rows);
+  return x.size(0) == 1 ? x : BasePatching2D::repeat_rows(x, rows);
 }
 
 }  // namespace
@@ -57,15 +39,19 @@ MultiDiffusionPredictor::MultiDiffusionPredictor(nn::Ref<MultiDiffusionModel2D> 
 }
 
 void MultiDiffusionPredictor::set_patching(int64_t overlap_pix, int64_t boundary_pix,
-                                           Size2D patch_shape) {
+                                           Size2D patch_shape, Size2D global_shape) {
   if (patch_shape == Size2D{}) patch_shape = model_->patch_shape();
+  if (global_shape == Size2D{}) global_shape = model_->global_spatial_shape();
   check<Error>(patch_shape != Size2D{},
                "MultiDiffusionPredictor: set_patching wants a patch shape, as the model has none");
-  patching_ = std::make_shared<GridPatching2D>(model_->global_spatial_shape(), patch_shape,
-                                               overlap_pix, boundary_pix);
+  auto patching =
+      std::make_shared<GridPatching2D>(global_shape, patch_shape, overlap_pix, boundary_pix);
   const auto& entries = options_.condition.entries();
-  rows_ = model_->patch_condition(*patching_, options_.condition,
-                                  entries.empty() ? 1 : entries[0].second.size(0));
+  const NoGrad guard;  // whether a condition suits is known by its first row
+  (void)model_->patch_condition(
+      *patching, options_.condition,
+      {.start = 0, .count = 1, .batch = entries.empty() ? 1 : entries[0].second.size(0)});
+  patching_ = std::move(patching);
 }
 
 const GridPatching2D& MultiDiffusionPredictor::patching() const {
@@ -73,56 +59,49 @@ const GridPatching2D& MultiDiffusionPredictor::patching() const {
   return *patching_;
 }
 
-// Row p * batch + b is image b's; what was made without images is the same for all of them.
-Condition MultiDiffusionPredictor::condition_of_rows(int64_t start, int64_t count,
-                                                     int64_t batch) const {
-  if (rows_.empty()) return {};
-  const int64_t images = rows_.entries()[0].second.size(0) / patching().patch_num();
-  if (images == batch) return rows_of(rows_, start, count);
-  check(options_.condition.empty(), "MultiDiffusionPredictor: the condition has ", images,
-        " samples, but the batch size of x is ", batch);
-  std::vector<int64_t> patch;
-  for (int64_t row = start; row < start + count; ++row) patch.push_back(row / batch);
-  Condition out;
-  for (const auto& [key, x] : rows_.entries())
-    out = out.with(key, index_select(x, 0, transfer(from_vector(patch, {count}), x.device())));
-  return out;
-}
-
-Tensor MultiDiffusionPredictor::predict_rows(const Tensor& x, const Tensor& t, int64_t start,
-                                             int64_t batch) const {
-  const Condition condition = condition_of_rows(start, x.size(0), batch);
-  const auto run = [this, t, condition](const Tensors& in) {
+Tensor MultiDiffusionPredictor::predict(const PatchChunk& chunk) const {
+  const Condition condition = model_->patch_condition(patching(), options_.condition, chunk.rows);
+  const auto run = [this, t = chunk.t, condition](const Tensors& in) {
     Tensor y = model_->model()(in[0], t, condition);
     check(y.shape() == in[0].shape(), "MultiDiffusionPredictor: the model returned ", y.shape(),
           " for patches of ", in[0].shape());
     return options_.prediction_type == PredictionType::x0 ? y : options_.to_x0(y, in[0], t);
   };
   const bool again = options_.use_checkpointing && grad_enabled();
-  return again ? checkpoint(run, {x}) : run({x});
+  return again ? checkpoint(run, {chunk.x}) : run({chunk.x});
 }
 
-Tensor MultiDiffusionPredictor::by_chunks(const Tensor& x, const Tensor& t,
-                                          const std::function<Tensor(const PatchChunk&)>& f) const {
+void MultiDiffusionPredictor::chunks(const Tensor& x, const Tensor& t,
+                                     const std::function<void(const PatchChunk&)>& f) const {
   check(x.rank() == 4 && t.shape() == Shape{x.size(0)},
         "MultiDiffusionPredictor: wants x [B, C, H, W] and t [B], got ", x.shape(), " and ",
         t.shape());
-  const Tensor patches = patching().apply(x), times = patching().repeat(t);
-  const int64_t rows = patches.size(0);
-  const int64_t step = options_.chunk_size == 0 ? rows : options_.chunk_size;
-  std::vector<Tensor> parts;
-  for (int64_t start = 0; start < rows; start += step) {
-    const int64_t count = std::min(step, rows - start);
-    const PatchChunk chunk{start, rows_of(patches, start, count), rows_of(times, start, count)};
-    parts.push_back(f(chunk));
+  const int64_t B = x.size(0), all = patching().patch_num() * B;
+  for (const auto& [key, c] : options_.condition.entries())
+    check(c.size(0) == B, "MultiDiffusionPredictor: the condition has ", c.size(0),
+          " samples, but the batch size of x is ", B);
+  const int64_t step = options_.chunk_size == 0 ? all : options_.chunk_size;
+  for (int64_t start = 0; start < all; start += step) {
+    const PatchRows rows{start, std::min(step, all - start), B};
+    f({rows, patching().apply_rows(x, rows), BasePatching2D::repeat_rows(t, rows)});
   }
-  const Tensor all = parts.size() == 1 ? parts[0] : cat(parts, 0);
-  return options_.fuse ? patching().fuse(all, x.size(0)) : all;
 }
 
 Tensor MultiDiffusionPredictor::operator()(const Tensor& x, const Tensor& t) const {
-  return by_chunks(x, t,
-                   [&](const PatchChunk& c) { return predict_rows(c.x, c.t, c.start, x.size(0)); });
+  if (options_.fuse) return fused(x, t, [&](const PatchChunk& c) { return predict(c); });
+  std::vector<Tensor> parts;
+  chunks(x, t, [&](const PatchChunk& c) { parts.push_back(predict(c)); });
+  return parts.size() == 1 ? parts[0] : cat(parts, 0);
+}
+
+Tensor MultiDiffusionPredictor::fused(const Tensor& x, const Tensor& t,
+                                      const std::function<Tensor(const PatchChunk&)>& f) const {
+  std::optional<PatchFusion> fusion;
+  chunks(x, t, [&](const PatchChunk& c) {
+    if (!fusion) fusion.emplace(patching(), x.size(0));
+    fusion->add(f(c));
+  });
+  return fusion->images();
 }
 
 MultiDiffusionDPSScorePredictor::MultiDiffusionDPSScorePredictor(
@@ -139,50 +118,90 @@ MultiDiffusionDPSScorePredictor::MultiDiffusionDPSScorePredictor(
 
 Tensor MultiDiffusionDPSScorePredictor::operator()(const Tensor& x, const Tensor& t) const {
   // A chunk is guided as DPSScorePredictor guides a batch.
-  return x0_predictor_.by_chunks(x, t, [&](const PatchChunk& c) {
+  return x0_predictor_.fused(x, t, [&](const PatchChunk& c) {
     std::vector<DPSGuidance> guidances;
     for (const MultiDiffusionDPSGuidance& g : guidances_)
       guidances.push_back([&g, &c](const Tensor& xc, const Tensor& tc, const Tensor& x0) {
-        return g(xc, tc, x0, c.start);
+        return g(xc, tc, x0, c.rows);
       });
     const Predictor predictor = [&](const Tensor& xc, const Tensor& tc) {
-      return x0_predictor_.predict_rows(xc, tc, c.start, x.size(0));
+      return x0_predictor_.predict({c.rows, xc, tc});
     };
     return DPSScorePredictor(predictor, x0_to_score_, std::move(guidances))(c.x, c.t);
   });
 }
 
+PatchObservations::PatchObservations(const char* who, const MultiDiffusionPredictor& predictor,
+                                     Observations observations, Tensor mask, bool fuse)
+    : who_(who),
+      predictor_(predictor),
+      whole_(std::move(observations)),
+      mask_(std::move(mask)),
+      fuse_(fuse) {
+  check_observations(who, whole_);
+  const auto [H, W] = predictor.patching().img_shape();
+  const Shape y = whole_.y.shape();
+  check(y.rank() == 4 && y[2] == H && y[3] == W, who, ": wants observations y [B, C, ", H, ", ", W,
+        "] of the images that are cut, got ", y);
+  if (mask_.defined()) whole_.y = without_gaps(who, whole_.y, mask_);
+  mask_ = of_images(mask_, y);
+  whole_.std_y = of_images(whole_.std_y.value, y);
+  whole_.gamma = of_images(whole_.gamma.value, y);
+}
+
+Tensor PatchObservations::term(const Tensor& x, const Tensor& t, const Tensor& prediction,
+                               const std::optional<PatchRows>& some) const {
+  const GridPatching2D& patching = predictor_.patching();
+  const int64_t P = patching.patch_num();
+  check(some || x.size(0) % P == 0, who_, ": without rows, x has ", P,
+        " patches for each image, got ", x.shape());
+  const PatchRows rows = some.value_or(PatchRows{0, x.size(0), x.size(0) / P});
+  check(rows.count == x.size(0) && rows.start + rows.count <= P * rows.batch, who_, ": rows ",
+        rows.start, " to ", rows.start + rows.count, " of ", P * rows.batch, " do not suit x of ",
+        x.shape());
+  check(whole_.y.size(0) == 1 || whole_.y.size(0) == rows.batch, who_,
+        ": the observations y are of ", whole_.y.size(0), " images, x is of ", rows.batch);
+  Observations o = whole_;
+  o.y = rows_of(whole_.y, patching, rows);
+  o.std_y = rows_of(whole_.std_y.value, patching, rows);
+  o.gamma = rows_of(whole_.gamma.value, patching, rows);
+  Shape wanted = o.y.shape();
+  if (mask_.defined() && wanted[1] == 1) wanted[1] = x.size(1);
+  check(prediction.shape() == wanted, who_, ": the prediction is ", prediction.shape(),
+        " for patches of y of ", o.y.shape());
+  const Tensor term = likelihood_score(o, x, t, prediction, rows_of(mask_, patching, rows));
+  return fuse_ && !some ? patching.fuse(term, rows.batch) : term;
+}
+
 MultiDiffusionModelConsistencyDPSGuidance::MultiDiffusionModelConsistencyDPSGuidance(
     const MultiDiffusionPredictor& predictor,
-    std::function<Tensor(const Tensor&)> observation_operator, Observations observations)
+    std::function<Tensor(const Tensor&)> observation_operator, Observations observations, bool fuse)
     : operator_(std::move(observation_operator)),
-      patches_(
-          cut("MultiDiffusionModelConsistencyDPSGuidance", predictor, std::move(observations))) {}
+      observations_("MultiDiffusionModelConsistencyDPSGuidance", predictor, std::move(observations),
+                    {}, fuse) {
+  check<Error>(static_cast<bool>(operator_),
+               "MultiDiffusionModelConsistencyDPSGuidance: wants an observation operator");
+}
 
-Tensor MultiDiffusionModelConsistencyDPSGuidance::operator()(const Tensor& x, const Tensor& t,
-                                                             const Tensor& x0,
-                                                             int64_t slice_start) const {
+Tensor MultiDiffusionModelConsistencyDPSGuidance::operator()(
+    const Tensor& x, const Tensor& t, const Tensor& x0,
+    const std::optional<PatchRows>& rows) const {
   const EnableGrad record;
-  const Observations o = rows_of(patches_, slice_start, x.size(0));
-  const Tensor prediction = operator_(x0);
-  check(prediction.shape() == o.y.shape(),
-        "MultiDiffusionModelConsistencyDPSGuidance: the operator returned ", prediction.shape(),
-        " for patches of y of ", o.y.shape());
-  return likelihood_score(o, x, t, prediction);
+  return observations_.term(x, t, operator_(x0), rows);
 }
 
 MultiDiffusionDataConsistencyDPSGuidance::MultiDiffusionDataConsistencyDPSGuidance(
-    const MultiDiffusionPredictor& predictor, const Tensor& mask, Observations observations)
-    : mask_(predictor.patching().apply(
-          convert(expand(mask, observations.y.shape()), observations.y.dtype()))),
-      patches_(
-          cut("MultiDiffusionDataConsistencyDPSGuidance", predictor, std::move(observations))) {}
+    const MultiDiffusionPredictor& predictor, const Tensor& mask, Observations observations,
+    bool fuse)
+    : observations_("MultiDiffusionDataConsistencyDPSGuidance", predictor, std::move(observations),
+                    mask, fuse) {
+  check(mask.defined(), "MultiDiffusionDataConsistencyDPSGuidance: wants a mask");
+}
 
-Tensor MultiDiffusionDataConsistencyDPSGuidance::operator()(const Tensor& x, const Tensor& t,
-                                                            const Tensor& x0,
-                                                            int64_t slice_start) const {
-  return likelihood_score(rows_of(patches_, slice_start, x.size(0)), x, t, x0,
-                          rows_of(mask_, slice_start, x.size(0)));
+Tensor MultiDiffusionDataConsistencyDPSGuidance::operator()(
+    const Tensor& x, const Tensor& t, const Tensor& x0,
+    const std::optional<PatchRows>& rows) const {
+  return observations_.term(x, t, x0, rows);
 }
 
 }  // namespace brume::diffusion

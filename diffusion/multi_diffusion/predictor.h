@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include <brume/diffusion/dps.h>
@@ -21,47 +22,52 @@ struct MultiDiffusionPredictorOptions {
   std::function<Tensor(const Tensor&, const Tensor&, const Tensor&)> to_x0{};
 };
 
-/// Some rows of the patches, from number `start` on.
+/// Rows that go through the model at once.
 struct PatchChunk {
-  int64_t start;
+  PatchRows rows;
   Tensor x, t;
 };
 
 /// A predictor of x0 for whole images from a model of patches. Its results depend neither on the
-/// size of chunks nor on checkpointing; the model is left as it is.
+/// size of chunks nor on checkpointing; the model is left as it is. Patches and their conditions
+/// are made chunk by chunk and fused as they come: without gradients, memory beside that of a
+/// chunk is that of a few images.
 /// @shape  x [B, C, H, W], t [B] -> [B, C, H, W], or [P * B, C, h, w] without fuse
 class MultiDiffusionPredictor {
  public:
   /// @throws ShapeError if prediction_type is not x0 and to_x0 is missing, or chunk_size < 0
   explicit MultiDiffusionPredictor(nn::Ref<MultiDiffusionModel2D> model,
                                    MultiDiffusionPredictorOptions options = {});
-  /// Comes first. Without a patch shape the one that the model was trained with is taken.
-  /// @throws Error if neither is known
-  void set_patching(int64_t overlap_pix, int64_t boundary_pix, Size2D patch_shape = {});
+  /// Comes first. Without a patch shape the one that the model was trained with is taken, without
+  /// a global one the model's.
+  /// @throws Error if no patch shape is known; ShapeError if the condition does not suit, or the
+  ///         model has a positional embedding of another global shape
+  void set_patching(int64_t overlap_pix, int64_t boundary_pix, Size2D patch_shape = {},
+                    Size2D global_shape = {});
 
   Tensor operator()(const Tensor& x, const Tensor& t) const;
-  /// Cuts x and t into chunks; what `f` makes of them is joined, and fused if the predictor fuses.
-  Tensor by_chunks(const Tensor& x, const Tensor& t,
-                   const std::function<Tensor(const PatchChunk&)>& f) const;
-  /// The prediction for rows that are cut already, from number `start` on, of `batch` images.
-  Tensor predict_rows(const Tensor& x, const Tensor& t, int64_t start, int64_t batch) const;
+  /// Gives `f` the patches of x, chunk_size rows at a time.
+  void chunks(const Tensor& x, const Tensor& t,
+              const std::function<void(const PatchChunk&)>& f) const;
+  /// What `f` makes of the chunks, fused as it comes.
+  Tensor fused(const Tensor& x, const Tensor& t,
+               const std::function<Tensor(const PatchChunk&)>& f) const;
+  /// The prediction for a chunk.
+  Tensor predict(const PatchChunk& chunk) const;
 
   /// @throws Error before set_patching
   const GridPatching2D& patching() const;
   int64_t chunk_size() const { return options_.chunk_size; }
 
  private:
-  Condition condition_of_rows(int64_t start, int64_t count, int64_t batch) const;
-
   nn::Ref<MultiDiffusionModel2D> model_;
   MultiDiffusionPredictorOptions options_;
   std::shared_ptr<const GridPatching2D> patching_;
-  Condition rows_;  // cut from the condition, with the embedding
 };
 
-/// DPSGuidance of patches: also gets the number of the first row.
-using MultiDiffusionDPSGuidance =
-    std::function<Tensor(const Tensor& x, const Tensor& t, const Tensor& x0, int64_t slice_start)>;
+/// DPSGuidance of patches: also gets which rows they are; `rows.start` is slice_start.
+using MultiDiffusionDPSGuidance = std::function<Tensor(const Tensor& x, const Tensor& t,
+                                                       const Tensor& x0, const PatchRows& rows)>;
 
 /// DPSScorePredictor chunk by chunk: each patch follows the observations in it alone, and where
 /// patches overlap their scores are averaged. Memory is bounded by a chunk.
@@ -78,29 +84,55 @@ class MultiDiffusionDPSScorePredictor {
   std::vector<MultiDiffusionDPSGuidance> guidances_;
 };
 
+/// What the two guidances below share: observations of whole images, cut chunk by chunk.
+class PatchObservations {
+ public:
+  /// @throws ShapeError as check_observations, or unless y is of the predictor's images
+  PatchObservations(const char* who, const MultiDiffusionPredictor& predictor,
+                    Observations observations, Tensor mask, bool fuse);
+  /// The term of a prediction of what was observed in some rows, or in all of them.
+  /// @throws ShapeError unless y has the batch of x, or 1
+  Tensor term(const Tensor& x, const Tensor& t, const Tensor& prediction,
+              const std::optional<PatchRows>& rows) const;
+
+ private:
+  const char* who_;
+  MultiDiffusionPredictor predictor_;
+  Observations whole_;
+  Tensor mask_;
+  bool fuse_;
+};
+
 /// ModelConsistencyDPSGuidance of patches; y, std_y and gamma are given for the whole image.
+/// Without `rows` it takes x as the rows of all patches, and returns images with `fuse`.
+/// @shape  y [B or 1, ..., H, W]
 class MultiDiffusionModelConsistencyDPSGuidance {
  public:
   MultiDiffusionModelConsistencyDPSGuidance(
       const MultiDiffusionPredictor& predictor,
-      std::function<Tensor(const Tensor& x0)> observation_operator, Observations observations);
-  Tensor operator()(const Tensor& x, const Tensor& t, const Tensor& x0, int64_t slice_start) const;
+      std::function<Tensor(const Tensor& x0)> observation_operator, Observations observations,
+      bool fuse = false);
+  Tensor operator()(const Tensor& x, const Tensor& t, const Tensor& x0,
+                    const std::optional<PatchRows>& rows = {}) const;
 
  private:
   std::function<Tensor(const Tensor&)> operator_;
-  Observations patches_;
+  PatchObservations observations_;
 };
 
 /// DataConsistencyDPSGuidance of patches; mask, y, std_y and gamma are given for the whole image.
+/// Without `rows` it takes x as the rows of all patches, and returns images with `fuse`.
+/// @shape  y [B or 1, C, H, W]; mask broadcasts to y
 class MultiDiffusionDataConsistencyDPSGuidance {
  public:
   MultiDiffusionDataConsistencyDPSGuidance(const MultiDiffusionPredictor& predictor,
-                                           const Tensor& mask, Observations observations);
-  Tensor operator()(const Tensor& x, const Tensor& t, const Tensor& x0, int64_t slice_start) const;
+                                           const Tensor& mask, Observations observations,
+                                           bool fuse = false);
+  Tensor operator()(const Tensor& x, const Tensor& t, const Tensor& x0,
+                    const std::optional<PatchRows>& rows = {}) const;
 
  private:
-  Tensor mask_;
-  Observations patches_;
+  PatchObservations observations_;
 };
 
 }  // namespace brume::diffusion

@@ -148,7 +148,11 @@ Value set_grid_patching(const Object& self, Arguments& a) {
   return {};
 }
 Value call_model(const Object& self, Arguments& a) {
-  return patch_model(self)(a.tensor("x"), a.tensor("t"), condition(a));
+  diffusion::PatchedInputs inputs;
+  inputs.x_is_patched = a.flag("x_is_patched", false);
+  inputs.t_is_patched = a.flag("t_is_patched", false);
+  inputs.condition_is_patched = a.flag("condition_is_patched", false);
+  return patch_model(self)(a.tensor("x"), a.tensor("t"), condition(a), inputs);
 }
 
 using PredictorRef = std::shared_ptr<MultiDiffusionPredictor>;
@@ -157,8 +161,11 @@ Value call_patch_predictor(const Object& self, Arguments& a) {
 }
 Value set_patching(const Object& self, Arguments& a) {
   const int64_t overlap = a.integer("overlap_pix"), boundary = a.integer("boundary_pix");
-  self.as<PredictorRef>()->set_patching(overlap, boundary,
-                                        a.has("patch_shape") ? size2d(a, "patch_shape") : Size2D{});
+  const auto shape = [&](std::string_view name) {
+    return a.has(name) ? size2d(a, name) : Size2D{};
+  };
+  self.as<PredictorRef>()->set_patching(overlap, boundary, shape("patch_shape"),
+                                        shape("global_shape"));
   return {};
 }
 const Methods kPatchPredictor = {{"", call_patch_predictor}, {"set_patching", set_patching}};

@@ -121,7 +121,11 @@ TEST_CASE("observations say what does not fit") {
   CHECK(error(o) == "ModelConsistencyDPSGuidance: gamma > 0 wants a sigma_fn");
   CHECK(error({}) == "ModelConsistencyDPSGuidance: wants observations y");
   CHECK(error_of([&] { DataConsistencyDPSGuidance(ones({3}), observed(1)); }) ==
-        "DataConsistencyDPSGuidance: wants a mask that broadcasts to y of [1, 2]");
+        "DataConsistencyDPSGuidance: a mask of [3] does not broadcast to y of [1, 2]");
+  CHECK(error_of([&] { DataConsistencyDPSGuidance({}, observed(1)); }) ==
+        "DataConsistencyDPSGuidance: wants a mask");
+  CHECK(error_of([&] { DataConsistencyDPSGuidance(ones({3}), {}); }) ==
+        "DataConsistencyDPSGuidance: wants observations y");
   Observations away = observed(1);
   away.gamma = -0.5;
   CHECK(error_of([&] {

@@ -124,6 +124,79 @@ TEST_CASE("a model of patches does what the model does to the whole image") {
   CHECK(whole(x, t).to_vector<float>() == chunks(x, t).to_vector<float>());
 }
 
+TEST_CASE("a predictor holds one chunk of patches and conditions at a time") {
+  const int64_t size = 256, image_bytes = 4 * size * size;
+  const auto model = nn::make<MultiDiffusionModel2D>(
+      pixelwise(),
+      MultiDiffusionModel2DConfig{.global_spatial_shape = {size, size}, .condition_patch = true});
+  const Tensor x = noise({1, 1, size, size}), image = noise({1, 1, size, size}, 6);
+  const Tensor t = full({1}, 0.5);
+  const NoGrad guard;
+  // Patches that overlap by three quarters have 16 times the pixels of the image.
+  const auto extra_bytes = [&](int64_t chunk_size) {
+    MultiDiffusionPredictor p(model, {.condition = image, .chunk_size = chunk_size});
+    reset_peak_memory();
+    const int64_t before = memory_stats().live;
+    p.set_patching(24, 0, {32, 32});
+    CHECK(distance(p(x, t), pixelwise()(x, t, image)) < 1e-6);
+    return memory_stats().peak - before;
+  };
+  CHECK(extra_bytes(0) > 16 * image_bytes);
+  CHECK(extra_bytes(8) < 5 * image_bytes);
+}
+
+TEST_CASE("a predictor sees an embedding that was trained after its patching was set") {
+  const auto model = patch_model(
+      {.positional_embedding = GlobalEmbedding::learnable, .channels_positional_embedding = 1});
+  MultiDiffusionPredictor predictor(model, {.chunk_size = 5});
+  predictor.set_patching(1, 0, {6, 5});
+  const Tensor x = noise({2, 1, 12, 10}), t = full({2}, 0.5);
+  for (int step = 0; step < 2; ++step) {  // a graph of its own each time
+    const Tensor embedding = model->parameters()[0].tensor;
+    set_grad(embedding, {});
+    backward(sum(predictor(x, t)));
+    CHECK(grad_of(embedding).defined());
+    const NoGrad guard;
+    fill_(embedding, step);
+    CHECK(distance(predictor(x, t), pixelwise()(x, t, {}) + std::tanh(step)) < 1e-6);
+  }
+}
+
+TEST_CASE("a predictor cuts images of another size than the model's") {
+  const Tensor x = noise({1, 1, 20, 16}), t = full({1}, 0.5);
+  MultiDiffusionPredictor predictor(patch_model(), {.chunk_size = 4});
+  predictor.set_patching(1, 1, {6, 5}, {20, 16});
+  CHECK(distance(predictor(x, t), pixelwise()(x, t, {})) < 1e-6);
+  MultiDiffusionPredictor located(patch_model(
+      {.positional_embedding = GlobalEmbedding::linear, .channels_positional_embedding = 2}));
+  CHECK(error_of([&] {
+          located.set_patching(1, 1, {6, 5}, {20, 16});
+        }) ==
+        "MultiDiffusionModel2D: its positional embedding is 12x10, the image to cut is 20x16");
+}
+
+TEST_CASE("a model of patches takes what is cut already") {
+  const auto model = patch_model({.positional_embedding = GlobalEmbedding::linear,
+                                  .channels_positional_embedding = 2,
+                                  .condition_patch = true});
+  const Tensor x = noise({2, 1, 12, 10}), image = noise({2, 1, 12, 10}, 6), t = full({2}, 0.5);
+  model->set_grid_patching({6, 5}, 1, 0);
+  const BasePatching2D& cut = model->patching();
+  const Tensor rows = cut.apply(x), times = cut.repeat(t), images = cut.apply(image);
+  const auto whole = model(x, t, image).to_vector<float>();
+  const auto call = [&](const Tensor& xs, const Tensor& ts, const Tensor& c, PatchedInputs which) {
+    return model(xs, ts, c, which).to_vector<float>();
+  };
+  CHECK(call(rows, t, image, {.x_is_patched = true}) == whole);
+  CHECK(call(x, times, image, {.t_is_patched = true}) == whole);
+  CHECK(call(rows, times, images, {true, true, true}) == whole);
+  CHECK(error_of([&] {
+          call(slice(rows, 0, 0, 5), t, image, {.x_is_patched = true});
+        }).starts_with("MultiDiffusionModel2D: with x_is_patched, x has "));
+  CHECK(error_of([&] { call(x, times, image, {}); }) ==
+        "MultiDiffusionModel2D: wants t of 2 times, got [18]");
+}
+
 TEST_CASE("each tensor of a condition reaches the patches in its own way") {
   const Condition seen{{"cut", noise({2, 1, 12, 10}, 3)},
                        {"small", noise({2, 1, 6, 5}, 4)},
@@ -132,13 +205,14 @@ TEST_CASE("each tensor of a condition reaches the patches in its own way") {
                                            .condition_interp = {{"small", true}}};
   const auto model = patch_model(config);
   const GridPatching2D grid({12, 10}, {4, 5});
-  const Condition rows = model->patch_condition(grid, seen, 2);
+  const PatchRows all{0, 2 * grid.patch_num(), 2};
+  const Condition rows = model->patch_condition(grid, seen, all);
   CHECK(distance(rows.at("cut"), grid.apply(seen.at("cut"))) == 0);
   CHECK(distance(rows.at("small"), grid.repeat(resize_bilinear(seen.at("small"), {4, 5}))) == 0);
   CHECK(distance(rows.at("label"), grid.repeat(seen.at("label"))) == 0);
 
   const auto error = [&](const Condition& c) {
-    return error_of([&] { (void)model->patch_condition(grid, c, 2); });
+    return error_of([&] { (void)model->patch_condition(grid, c, all); });
   };
   CHECK(error(seen.without("small")) == "Condition: has no 'small'; there is 'cut', 'label'");
   CHECK(error(noise({2, 1, 12, 10})) ==
@@ -209,6 +283,68 @@ TEST_CASE("guidance of patches is guidance of the image where patches do not ove
   CHECK(distance(by_operator(x, t), whole_by_operator(x, t)) < 1e-3);
 }
 
+TEST_CASE("guidance of patches without rows takes all of them, and fuses its term if asked") {
+  const Tensor x = noise({2, 1, 12, 10}), t = full({2}, 0.5);
+  MultiDiffusionPredictor p(patch_model(), {.chunk_size = 3});
+  p.set_patching(0, 0, {6, 5});
+  const Tensor rows = set_requires_grad(p.patching().apply(x)), times = p.patching().repeat(t);
+  const Observations o{.y = noise({2, 1, 12, 10}, 7), .std_y = 0.3, .retain_graph = true};
+  const Tensor mask = ones({1, 1, 12, 10}), x0 = rows * 2.0;
+  const auto term = [&](bool fuse) {
+    return MultiDiffusionDataConsistencyDPSGuidance(p, mask, o, fuse)(rows, times, x0);
+  };
+  const Tensor expected = (o.y - x * 2.0) * (2 / 0.09);
+  CHECK(distance(term(true), expected) < 1e-3);
+  CHECK(distance(p.patching().fuse(term(false), 2), expected) < 1e-3);
+  const PatchRows some{3, 4, 2};
+  const Tensor part = set_requires_grad(slice(detach(rows), 0, 3, 7));
+  CHECK(distance(MultiDiffusionDataConsistencyDPSGuidance(p, mask, o, true)(
+                     part, slice(times, 0, 3, 7), part * 2.0, some),
+                 slice(term(false), 0, 3, 7)) == 0);
+}
+
+TEST_CASE("guidance of patches says which observations do not fit") {
+  const EDMNoiseScheduler s;
+  const auto to_score = [&](const Tensor& x0, const Tensor& x, const Tensor& t) {
+    return s.x0_to_score(x0, x, t);
+  };
+  MultiDiffusionPredictor p(patch_model(), {.chunk_size = 3});
+  p.set_patching(0, 0, {6, 5});
+  const Tensor x = noise({2, 1, 12, 10}), t = full({2}, 0.5);
+  const auto error = [&](const Tensor& mask, const Observations& o) {
+    return error_of([&] {
+      const MultiDiffusionDPSScorePredictor score(
+          p, to_score, {MultiDiffusionDataConsistencyDPSGuidance(p, mask, o)});
+      (void)score(x, t);
+    });
+  };
+  const Tensor y = noise({2, 1, 12, 10}), mask = ones({1, 1, 12, 10});
+  CHECK(error(mask, {.y = y}).empty());
+  CHECK(error(mask, {.y = noise({1, 1, 12, 10})}).empty());  // one observation for all
+  CHECK(error(mask, {.y = noise({3, 1, 12, 10})}) ==
+        "MultiDiffusionDataConsistencyDPSGuidance: the observations y are of 3 images, x is of 2");
+  CHECK(error(mask, {}) == "MultiDiffusionDataConsistencyDPSGuidance: wants observations y");
+  CHECK(error({}, {.y = y}) == "MultiDiffusionDataConsistencyDPSGuidance: wants a mask");
+  CHECK(error(ones({3, 1, 12, 10}), {.y = y}) ==
+        "MultiDiffusionDataConsistencyDPSGuidance: a mask of [3, 1, 12, 10] does not broadcast to "
+        "y of [2, 1, 12, 10]");
+  CHECK(error(mask, {.y = noise({2, 1, 6, 5})}) ==
+        "MultiDiffusionDataConsistencyDPSGuidance: wants observations y [B, C, 12, 10] of the "
+        "images that are cut, got [2, 1, 6, 5]");
+  CHECK(error(mask, {.y = noise({2, 3, 12, 10})}) ==
+        "MultiDiffusionDataConsistencyDPSGuidance: the prediction is [3, 1, 6, 5] for patches of y "
+        "of [3, 3, 6, 5]");
+  // What nobody observed may be anything.
+  const Tensor half = convert(gt(noise({2, 1, 12, 10}, 8), 0), DType::f32);
+  const Observations gaps{.y = where(ne(half, 0), y, full(y.shape(), std::nan("")))};
+  const auto score = [&](const Observations& o) {
+    return MultiDiffusionDPSScorePredictor(
+               p, to_score, {MultiDiffusionDataConsistencyDPSGuidance(p, half, o)})(x, t)
+        .to_vector<float>();
+  };
+  CHECK(score(gaps) == score({.y = y}));
+}
+
 TEST_CASE("a field of 1024 x 1024 is sampled by patches of 64 x 64 in less than 1 GB") {
   const Tensor wide = noise({16, 1, 3, 3}, 1), back = noise({1, 16, 3, 3}, 2) * 1e-3;
   const AnyModel net = [=](const Tensor& x, const Tensor&, const Condition&) {
@@ -263,7 +399,7 @@ TEST_CASE("patching says what does not fit") {
         }) == "GridPatching2D: wants images of 8x8, got [1, 1, 8, 7]");
   CHECK(error_of([] {
           (void)GridPatching2D({8, 8}, {4, 4}).fuse(ones({3, 1, 4, 4}), 1);
-        }) == "GridPatching2D: fuse wants 4 patches of 4x4 for each of 1 images, got [3, 1, 4, 4]");
+        }) == "GridPatching2D: fuse wants 4 patches for each of 1 images, got 3");
   CHECK(error_of([] {
           (void)patch_model()(ones({1, 1, 12, 10}), ones({1}));
         }).starts_with("MultiDiffusionModel2D: has no patching"));
