@@ -51,7 +51,7 @@ target_compile_options(brume_own_flags INTERFACE
 # Most of a small file's time goes into the headers that it shares with its neighbours: compiled eight
 # at a time they take half as long. Names in anonymous namespaces must differ within a target then.
 function(brume_unity_build target)
-  set_target_properties(${target} PROPERTIES UNITY_BUILD ${BRUME_UNITY_BUILD} UNITY_BUILD_BATCH_SIZE 8)
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ${BRUME_UNITY_BUILD} UNITY_BUILD_BATCH_SIZE 12)
 endfunction()
 # No loops over elements: -O1 will do.
 function(brume_calls_kernels target)
