@@ -2,7 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numbers>
+
+#include <brume/autograd/mode.h>
+#include <brume/autograd/ops/fft.h>
+#include <brume/autograd/ops/matmul.h>
+#include <brume/autograd/ops/pointwise.h>
+#include <brume/autograd/ops/reduce.h>
+#include <brume/autograd/ops/shape.h>
+#include <brume/diffusion/symmetric_eigen.h>
 
 namespace brume::diffusion {
 namespace {
@@ -30,119 +37,40 @@ struct Ensemble {
   Numbers values, truth;
 };
 
-// A square matrix, row by row.
-struct Matrix {
-  explicit Matrix(int64_t size) : n(size), values(static_cast<size_t>(size * size)) {}
-  Matrix(int64_t size, Numbers v) : n(size), values(std::move(v)) {}
-  double& operator()(int64_t i, int64_t j) { return values[static_cast<size_t>(i * n + j)]; }
-  double operator()(int64_t i, int64_t j) const { return values[static_cast<size_t>(i * n + j)]; }
-  int64_t n;
-  Numbers values;
-};
-
-Matrix product(const Matrix& a, const Matrix& b) {
-  Matrix c(a.n);
-  for (int64_t i = 0; i < a.n; ++i)
-    for (int64_t k = 0; k < a.n; ++k)
-      for (int64_t j = 0; j < a.n; ++j) c(i, j) += a(i, k) * b(k, j);
-  return c;
-}
-
-struct Eigen {
-  Numbers values;
-  Matrix vectors;  // in columns
-};
-
-// Jacobi's rotations of a symmetric matrix.
-// @source Golub and Van Loan, Matrix Computations, section 8.5
-Eigen eigen(Matrix a) {
-  const int64_t n = a.n;
-  Matrix v(n);
-  for (int64_t i = 0; i < n; ++i) v(i, i) = 1;
-  for (int sweep = 0; sweep < 60; ++sweep) {
-    double off = 0, on = 0;
-    for (int64_t i = 0; i < n; ++i)
-      for (int64_t j = 0; j < n; ++j) (i == j ? on : off) += a(i, j) * a(i, j);
-    if (off <= 1e-30 * on) break;
-    for (int64_t p = 0; p < n; ++p)
-      for (int64_t q = p + 1; q < n; ++q) {
-        if (a(p, q) == 0) continue;
-        const double theta = (a(q, q) - a(p, p)) / (2 * a(p, q));
-        const double t = (theta < 0 ? -1 : 1) / (std::abs(theta) + std::sqrt(theta * theta + 1));
-        const double c = 1 / std::sqrt(t * t + 1), s = t * c;
-        for (int64_t k = 0; k < n; ++k) {
-          const double kp = a(k, p), kq = a(k, q);
-          a(k, p) = c * kp - s * kq;
-          a(k, q) = s * kp + c * kq;
-        }
-        for (int64_t k = 0; k < n; ++k) {
-          const double pk = a(p, k), qk = a(q, k);
-          a(p, k) = c * pk - s * qk;
-          a(q, k) = s * pk + c * qk;
-          const double vp = v(k, p), vq = v(k, q);
-          v(k, p) = c * vp - s * vq;
-          v(k, q) = s * vp + c * vq;
-        }
-      }
-  }
-  Eigen out{{}, std::move(v)};
-  for (int64_t i = 0; i < n; ++i) out.values.push_back(a(i, i));
-  return out;
-}
+// In f64 and on the host, for what follows.
+Tensor exact(const Tensor& x) { return transfer(convert(x, DType::f64), kCpu); }
 
 // The root of a positive semidefinite matrix; what rounding made negative counts as 0.
-Matrix root(const Matrix& a) {
-  const Eigen e = eigen(a);
-  Matrix out(a.n);
-  for (int64_t k = 0; k < a.n; ++k) {
-    const double r = std::sqrt(std::max(e.values[static_cast<size_t>(k)], 0.0));
-    for (int64_t i = 0; i < a.n; ++i)
-      for (int64_t j = 0; j < a.n; ++j) out(i, j) += r * e.vectors(i, k) * e.vectors(j, k);
-  }
-  return out;
+Tensor root(const Tensor& a) {
+  const int64_t n = a.size(0);
+  const SymmetricEigen e = symmetric_eigen(a.to_vector<double>(), n, true);
+  Numbers roots;
+  for (double value : e.values) roots.push_back(std::sqrt(std::max(value, 0.0)));
+  const Tensor u = from_vector(e.vectors, {n, n});
+  return matmul(transpose(u, 0, 1), from_vector(roots, {n, 1}) * u);
 }
 
-Matrix covariance_matrix(const Tensor& x, int64_t n) {
+Tensor covariance_matrix(const Tensor& x, int64_t n) {
   check(x.shape() == Shape{n, n}, "frechet_distance: wants covariances [", n, ", ", n, "], got ",
         x.shape());
-  Matrix out(n, x.to_vector<double>());
+  const Numbers c = x.to_vector<double>();
+  const auto at = [&](int64_t i, int64_t j) { return c[static_cast<size_t>(i * n + j)]; };
   for (int64_t i = 0; i < n; ++i)
     for (int64_t j = 0; j < i; ++j)
-      check<Error>(std::abs(out(i, j) - out(j, i)) <=
-                       1e-4 * std::sqrt(std::abs(out(i, i) * out(j, j))) + 1e-12,
-                   "frechet_distance: a covariance is not symmetric at ", i, ", ", j);
-  return out;
+      check<Error>(
+          std::abs(at(i, j) - at(j, i)) <= 1e-4 * std::sqrt(std::abs(at(i, i) * at(j, j))) + 1e-12,
+          "frechet_distance: a covariance is not symmetric at ", i, ", ", j);
+  return exact(x);
 }
 
-// Mean and covariance of rows.
-struct Statistics {
-  explicit Statistics(const Tensor& x) : n(x.size(1)), mean(static_cast<size_t>(n)), covariance(n) {
-    const Numbers values = x.to_vector<double>();
-    const int64_t rows = x.size(0);
-    for (int64_t r = 0; r < rows; ++r)
-      for (int64_t i = 0; i < n; ++i)
-        mean[static_cast<size_t>(i)] += values[static_cast<size_t>(r * n + i)] / double(rows);
-    for (int64_t r = 0; r < rows; ++r) {
-      const auto centred = [&](int64_t i) {
-        return values[static_cast<size_t>(r * n + i)] - mean[static_cast<size_t>(i)];
-      };
-      for (int64_t i = 0; i < n; ++i)
-        for (int64_t j = 0; j < n; ++j)
-          covariance(i, j) += centred(i) * centred(j) / double(rows - 1);
-    }
-  }
-  int64_t n;
-  Numbers mean;
-  Matrix covariance;
-};
+double squares(const Tensor& x) { return sum(square(x)).item(); }
+double trace(const Tensor& x) { return sum(diagonal(x)).item(); }
 
-double distance(const Numbers& m1, const Matrix& c1, const Numbers& m2, const Matrix& c2) {
-  double total = 0;
-  for (size_t i = 0; i < m1.size(); ++i) total += (m1[i] - m2[i]) * (m1[i] - m2[i]);
-  const Matrix half = root(c1);
-  const Matrix middle = product(product(half, c2), half);
-  for (int64_t i = 0; i < c1.n; ++i) total += c1(i, i) + c2(i, i);
-  for (double value : eigen(middle).values) total -= 2 * std::sqrt(std::max(value, 0.0));
+double distance(const Tensor& m1, const Tensor& c1, const Tensor& m2, const Tensor& c2) {
+  const Tensor half = root(c1), middle = matmul(matmul(half, c2), half);
+  double total = squares(m1 - m2) + trace(c1) + trace(c2);
+  for (double value : symmetric_eigen(middle.to_vector<double>(), c1.size(0), false).values)
+    total -= 2 * std::sqrt(std::max(value, 0.0));
   return total;
 }
 
@@ -184,44 +112,22 @@ std::vector<double> power_spectrum(const Tensor& x) {
   check(x.rank() >= 2 && x.numel() > 0, "power_spectrum: wants images [..., H, W], got ",
         x.shape());
   const int64_t H = x.size(-2), W = x.size(-1), images = x.numel() / (H * W);
-  const Numbers values = x.to_vector<double>();
+  const NoGrad guard;
+  const Tensor all = reshape(exact(x), {images, H, W});
   const int64_t largest = std::min(H, W) / 2;
   Numbers power(static_cast<size_t>(largest) + 1), count(power.size());
-  const auto waves = [](int64_t n) {  // cos and sin of 2 pi i / n
-    std::vector<std::pair<double, double>> out;
-    for (int64_t i = 0; i < n; ++i) {
-      const double angle = 2 * std::numbers::pi * static_cast<double>(i) / static_cast<double>(n);
-      out.emplace_back(std::cos(angle), std::sin(angle));
-    }
-    return out;
-  };
-  const auto along_x = waves(W), along_y = waves(H);
-  Numbers re(static_cast<size_t>(H * W)), im(re.size());
   for (int64_t image = 0; image < images; ++image) {
-    // Rows first, then columns: sums as they stand, since fields are small.
-    for (int64_t y = 0; y < H; ++y)
-      for (int64_t k = 0; k < W; ++k) {
-        double a = 0, b = 0;
-        for (int64_t i = 0; i < W; ++i) {
-          const double value = values[static_cast<size_t>((image * H + y) * W + i)];
-          const auto& [c, s] = along_x[static_cast<size_t>(i * k % W)];
-          a += value * c, b -= value * s;
-        }
-        re[static_cast<size_t>(y * W + k)] = a, im[static_cast<size_t>(y * W + k)] = b;
-      }
+    const Numbers waves = rfft(select(all, 0, image), {0, 1}).to_vector<double>();
     for (int64_t ky = 0; ky < H; ++ky)
-      for (int64_t kx = 0; kx < W; ++kx) {
-        const auto length = static_cast<int64_t>(
-            std::lround(std::hypot(std::min(ky, H - ky), std::min(kx, W - kx))));
+      for (int64_t kx = 0; kx <= W / 2; ++kx) {
+        const auto length = static_cast<int64_t>(std::lround(std::hypot(std::min(ky, H - ky), kx)));
         if (length > largest) continue;
-        double a = 0, b = 0;
-        for (int64_t y = 0; y < H; ++y) {
-          const auto& [c, s] = along_y[static_cast<size_t>(y * ky % H)];
-          const auto at = static_cast<size_t>(y * W + kx);
-          a += re[at] * c + im[at] * s, b += im[at] * c - re[at] * s;
-        }
-        power[static_cast<size_t>(length)] += (a * a + b * b) / static_cast<double>(H * W);
-        count[static_cast<size_t>(length)] += 1;
+        const auto at = static_cast<size_t>(2 * (ky * (W / 2 + 1) + kx));
+        const double twins = kx == 0 || 2 * kx == W ? 1 : 2;  // W - kx has the same power
+        power[static_cast<size_t>(length)] +=
+            twins * (waves[at] * waves[at] + waves[at + 1] * waves[at + 1]) /
+            static_cast<double>(H * W);
+        count[static_cast<size_t>(length)] += twins;
       }
   }
   for (size_t k = 0; k < power.size(); ++k) power[k] /= count[k];
@@ -234,16 +140,14 @@ double frechet_distance(const Tensor& mean1, const Tensor& covariance1, const Te
         "frechet_distance: means are two vectors of one length, got ", mean1.shape(), " and ",
         mean2.shape());
   const int64_t n = mean1.numel();
-  const Numbers m1 = mean1.to_vector<double>(), m2 = mean2.to_vector<double>();
+  const NoGrad guard;
+  const Tensor m1 = exact(mean1), m2 = exact(mean2);
   if (covariance1.rank() != 1 || covariance2.rank() != 1)
     return distance(m1, covariance_matrix(covariance1, n), m2, covariance_matrix(covariance2, n));
   check(covariance1.numel() == n && covariance2.numel() == n, "frechet_distance: wants ", n,
         " variances, got ", covariance1.numel(), " and ", covariance2.numel());
-  const Numbers v1 = covariance1.to_vector<double>(), v2 = covariance2.to_vector<double>();
-  double total = 0;
-  for (size_t i = 0; i < m1.size(); ++i)
-    total += (m1[i] - m2[i]) * (m1[i] - m2[i]) + v1[i] + v2[i] - 2 * std::sqrt(v1[i] * v2[i]);
-  return total;
+  const Tensor v1 = exact(covariance1), v2 = exact(covariance2);
+  return squares(m1 - m2) + sum(v1 + v2 - 2.0 * sqrt(v1 * v2)).item();
 }
 
 double frechet_distance(const Tensor& a, const Tensor& b) {
@@ -251,8 +155,13 @@ double frechet_distance(const Tensor& a, const Tensor& b) {
       a.rank() == 2 && b.rank() == 2 && a.size(1) == b.size(1) && a.size(0) >= 2 && b.size(0) >= 2,
       "frechet_distance: wants samples [n, D] and [m, D] of at least 2 rows, got ", a.shape(),
       " and ", b.shape());
-  const Statistics first(a), second(b);
-  return distance(first.mean, first.covariance, second.mean, second.covariance);
+  const NoGrad guard;
+  const auto covariance = [](const Tensor& x) {
+    const Tensor centred = x - mean(x, 0, keep_axis);
+    return matmul(transpose(centred, 0, 1), centred) / static_cast<double>(x.size(0) - 1);
+  };
+  const Tensor first = exact(a), second = exact(b);
+  return distance(mean(first, 0), covariance(first), mean(second, 0), covariance(second));
 }
 
 double sliced_wasserstein(const Tensor& a, const Tensor& b, Generator& rng, int64_t projections) {

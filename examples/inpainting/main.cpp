@@ -27,6 +27,7 @@ struct Options {
   std::string model, data, out = "runs/inpainting";
   int64_t fields = 4, members = 8, steps = 40, seed = 1;
   double share = 0.1, noise = 0.05;
+  double at_most = HUGE_VAL;  // error between the points over that of guessing 0, to pass
 };
 
 constexpr double kDeviation = 0.5;  // of the data, the prior's
@@ -61,7 +62,8 @@ Tensor posterior(const diffusion::AnyModel& model, const Tensor& mask, const Ten
       },
       {diffusion::DataConsistencyDPSGuidance(repeated(mask), observations)});
   diffusion::NoiseSource noise(rng);
-  const Tensor start = scheduler.init_latents(rows, full({N}, 80), noise);
+  const Tensor first = slice(scheduler.timesteps(o.steps), 0, 0, 1);
+  const Tensor start = scheduler.init_latents(rows, expand(first, {N}), noise);
   const auto show = [](const diffusion::SampleStep& s) {
     std::printf("\rstep %lld of %lld", static_cast<long long>(s.step),
                 static_cast<long long>(s.steps));
@@ -97,12 +99,12 @@ int run(const Options& o) {
   std::printf("%lld fields, %.0f %% of their points seen with an error of %.2f\n",
               static_cast<long long>(o.fields), 100 * mean(mask).item(), o.noise);
   std::printf("                     seen     elsewhere\n");
-  std::printf("error of the mean  %8.4f %8.4f\n", root_mean(missed, mask),
-              root_mean(missed, elsewhere));
+  const double between = root_mean(missed, elsewhere);
+  const double zero = root_mean(square(truth), elsewhere);
+  std::printf("error of the mean  %8.4f %8.4f\n", root_mean(missed, mask), between);
   std::printf("spread             %8.4f %8.4f\n", factor * root_mean(spread, mask),
               factor * root_mean(spread, elsewhere));
-  std::printf("error of zero      %8.4f %8.4f\n", root_mean(square(truth), mask),
-              root_mean(square(truth), elsewhere));
+  std::printf("error of zero      %8.4f %8.4f\n", root_mean(square(truth), mask), zero);
   std::printf("CRPS %.4f, of the mean alone %.4f\n", diffusion::crps(members, truth, true),
               diffusion::crps(unsqueeze(mean_field, 0), truth));
 
@@ -116,6 +118,8 @@ int run(const Options& o) {
   io::write_png_grid(picture, cat(row, 0),
                      {.columns = 6, .scale = 3, .colours = io::Colours::blue_red});
   std::printf("%s: truth, seen, mean, two members, spread\n", picture.c_str());
+  check<Error>(between / zero <= o.at_most, "between the seen points the error is ", between / zero,
+               " of that of guessing 0, more than ", o.at_most, " (--at-most)");
   return 0;
 }
 
@@ -135,6 +139,8 @@ int main(int argc, char** argv) {
   app.add_option("--share", o.share, "of points that are seen")->capture_default_str();
   app.add_option("--noise", o.noise, "error of an observation")->capture_default_str();
   app.add_option("--seed", o.seed)->capture_default_str();
+  app.add_option("--at-most", o.at_most,
+                 "fail if the error between the points over that of guessing 0 is more");
   CLI11_PARSE(app, argc, argv);
   try {
     return run(o);

@@ -1,14 +1,19 @@
 #include <brume/diffusion/metrics.h>
 
+#include <array>
 #include <cmath>
+#include <complex>
 
 #include <doctest/doctest.h>
 
+#include <brume/autograd/ops/matmul.h>
 #include <brume/autograd/ops/pointwise.h>
 #include <brume/autograd/ops/random.h>
 #include <brume/autograd/ops/shape.h>
+#include <brume/diffusion/symmetric_eigen.h>
 
 #include "tests/error_of.h"
+#include "tests/noise.h"
 
 using namespace brume;
 using namespace brume::diffusion;
@@ -17,6 +22,10 @@ namespace {
 
 Tensor numbers(const std::vector<double>& values, const Shape& shape) {
   return from_vector(values, shape);
+}
+Tensor eye(int64_t n) {
+  const Tensor i = arange(0, n);
+  return convert(eq(unsqueeze(i, 1), i), DType::f64);
 }
 
 }  // namespace
@@ -55,6 +64,75 @@ TEST_CASE("white noise has power 1 at all wave numbers, a wave all of its power 
   CHECK(power[2] > 1);
   CHECK(power[1] == doctest::Approx(0));
   CHECK(power[3] == doctest::Approx(0));
+}
+
+TEST_CASE("a power spectrum is what the sums of its definition give, for odd sizes too") {
+  const std::vector<std::array<int, 2>> sizes{{5, 7}, {6, 4}, {1, 3}};
+  for (const auto& [H, W] : sizes) {
+    Generator rng(8);
+    const Tensor x = normal({2, H, W}, rng);
+    const auto values = x.to_vector<double>();
+    std::vector<double> power(static_cast<size_t>(std::min(H, W) / 2 + 1)), count(power.size());
+    for (int image = 0; image < 2; ++image)
+      for (int ky = 0; ky < H; ++ky)
+        for (int kx = 0; kx < W; ++kx) {
+          std::complex<double> sum = 0;
+          for (int i = 0; i < H * W; ++i)
+            sum += values[static_cast<size_t>(image * H * W + i)] *
+                   std::polar(1.0, -2 * std::acos(-1.0) *
+                                       (static_cast<double>(ky * (i / W)) / H +
+                                        static_cast<double>(kx * (i % W)) / W));
+          const auto k = static_cast<size_t>(
+              std::lround(std::hypot(std::min(ky, H - ky), std::min(kx, W - kx))));
+          if (k >= power.size()) continue;
+          power[k] += std::norm(sum) / (H * W);
+          count[k] += 1;
+        }
+    const auto got = power_spectrum(x);
+    REQUIRE(got.size() == power.size());
+    for (size_t k = 0; k < power.size(); ++k)
+      CHECK(got[k] == doctest::Approx(power[k] / count[k]).epsilon(1e-11).scale(0));
+  }
+}
+
+TEST_CASE("a symmetric matrix is its eigenvalues along its eigenvectors") {
+  for (const int64_t n : {1, 2, 3, 40}) {
+    const Tensor half = to(noise({n, n}), DType::f64);
+    // A full matrix, one of rank 1, one of equal values, one that is diagonal already.
+    const Tensor thin = slice(half, 1, 0, 1), unit = eye(n);
+    for (const Tensor& a : {half + transpose(half, 0, 1), matmul(thin, transpose(thin, 0, 1)),
+                            unit * 3.0, unit * half}) {
+      const SymmetricEigen e = symmetric_eigen(a.to_vector<double>(), n, true);
+      const Tensor u = numbers(e.vectors, {n, n});
+      CHECK(distance(matmul(u, transpose(u, 0, 1)), unit) < 1e-13 * double(n));
+      const Tensor again = matmul(transpose(u, 0, 1), numbers(e.values, {n, 1}) * u);
+      CHECK(distance(again, a) < 1e-13 * double(n));
+      CHECK(symmetric_eigen(a.to_vector<double>(), n, false).values == e.values);
+    }
+  }
+  CHECK(error_of([] {
+          (void)symmetric_eigen({1, NAN, NAN, 1}, 2, false);
+        }) == "symmetric_eigen: no convergence; is a value not finite?");
+}
+
+TEST_CASE("the Frechet distance of turned normal distributions is that of their variances") {
+  constexpr int64_t n = 30;
+  const SymmetricEigen axes = symmetric_eigen(
+      to(noise({n, n}) + transpose(noise({n, n}), 0, 1), DType::f64).to_vector<double>(), n, true);
+  const Tensor u = numbers(axes.vectors, {n, n}), none = zeros({n}, {.dtype = DType::f64});
+  // The last ten directions have no variance in one, the first ten none in the other.
+  std::vector<double> v1(n), v2(n);
+  double expected = 0;
+  for (size_t i = 0; i < size_t(n); ++i) {
+    v1[i] = i < 20 ? 1 + double(i) : 0;
+    v2[i] = i < 10 ? 0 : 0.5 * double(i);
+    expected += v1[i] + v2[i] - 2 * std::sqrt(v1[i] * v2[i]);
+  }
+  const auto turned = [&](const std::vector<double>& v) {
+    return matmul(transpose(u, 0, 1), numbers(v, {n, 1}) * u);
+  };
+  CHECK(frechet_distance(none, turned(v1), none, turned(v2)) ==
+        doctest::Approx(expected).epsilon(1e-7).scale(0));
 }
 
 TEST_CASE("the Frechet distance of two normal distributions is the reference's") {
