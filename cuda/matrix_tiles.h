@@ -1,12 +1,15 @@
 #pragma once
-// The launch of a tiled product.
+// The launch of a tiled product: bf16 and f16 on the matrix unit, f32 and f64 on CUDA cores.
 
+#include <cstdint>
+#include <initializer_list>
 #include <type_traits>
 
 #include <brume/core/math/ceil_div.h>
 #include <brume/cuda/launch.h>
 #include <brume/cuda/steps.h>
 #include <brume/cuda/device/matrix_tile.cuh>
+#include <brume/cuda/device/tensor_tile.cuh>
 
 namespace brume::cuda {
 
@@ -18,22 +21,46 @@ __global__ void __launch_bounds__(kTileThreads,
   multiply_tile<kSide>(problems, row_tiles, column_tiles);
 }
 
+template <int kTile, class Problems>
+__global__ void __launch_bounds__(kTensorThreads<kTile>, kTile == 128 ? 1 : 4)
+    multiply_tensor_tiles(Problems problems, uint32_t row_tiles, uint32_t column_tiles) {
+  multiply_tensor_tile<kTile>(problems, row_tiles, column_tiles);
+}
+
+/// Whether a factor is read in chunks: `inner` neighbours lie side by side, everything else (where
+/// it begins, how far its lines are apart) is a multiple of 8 numbers.
+template <class T>
+bool in_packs(const T* data, int64_t inner, std::initializer_list<int64_t> strides) {
+  bool all = reinterpret_cast<uintptr_t>(data) % 16 == 0 && inner % kRun == 0;
+  for (const int64_t stride : strides) all &= stride % kRun == 0;
+  return all;
+}
+
 /// `products` results of rows x columns.
 template <class Problems>
 void launch_tiles(const char* op, const Problems& problems, int64_t products, int64_t rows,
                   int64_t columns) {
-  const auto go = [&]<int kSide>(std::integral_constant<int, kSide>) {
-    const int64_t row_tiles = ceil_div(rows, 16 * kSide),
-                  column_tiles = ceil_div(columns, 16 * kSide);
-    launch(multiply_tiles<kSide, Problems>, count32(op, products * row_tiles * column_tiles),
-           kTileThreads, 0, stream(op), problems, count32(op, row_tiles),
-           count32(op, column_tiles));
+  const auto go = [&](auto kernel, int tile, int threads, size_t shared_bytes) {
+    const int64_t row_tiles = ceil_div(rows, tile), column_tiles = ceil_div(columns, tile);
+    launch(kernel, count32(op, products * row_tiles * column_tiles), threads, shared_bytes,
+           stream(op), problems, count32(op, row_tiles), count32(op, column_tiles));
   };
-  // Wide tiles from 128 x 128 on. The choice does not show in the bits: a sum has one order.
-  constexpr bool kMayBeWide = std::is_same_v<typename Problems::Element, float>;
-  if constexpr (kMayBeWide)
-    if (rows >= 128 && columns >= 96) return go(std::integral_constant<int, 8>{});
-  go(std::integral_constant<int, 4>{});
+  using T = typename Problems::Element;
+  // The choice of a tile does not show in the bits: a sum has one order.
+  if constexpr (kOnMatrixUnit<T>) {
+    const auto go_tensor = [&]<int kTile>(std::integral_constant<int, kTile>) {
+      go(multiply_tensor_tiles<kTile, Problems>, kTile, kTensorThreads<kTile>, kTensorBytes<kTile>);
+    };
+    // Wide tiles if they are enough to fill a GPU of 132 multiprocessors.
+    if (products * ceil_div(rows, 128) * ceil_div(columns, 128) >= 132)
+      return go_tensor(std::integral_constant<int, 128>{});
+    go_tensor(std::integral_constant<int, 64>{});
+  } else {
+    if constexpr (std::is_same_v<T, float>)
+      if (rows >= 128 && columns >= 96)
+        return go(multiply_tiles<8, Problems>, 128, kTileThreads, 0);
+    go(multiply_tiles<4, Problems>, 64, kTileThreads, 0);
+  }
 }
 
 }  // namespace brume::cuda

@@ -30,8 +30,8 @@ struct TileRange {
 ///   one_of(problems, number)    one product, found by argument-dependent lookup. It has
 ///     range()
 ///     Row row(m), Column column(n), Depth depth(k)    what can be told from one index, once
-///     a(Row, Depth), b(Column, Depth)                 the factors, 0 outside
-///     store(m, n, sum)
+///     a(Row, Depth), b(Column, Depth)                 where a factor lies, null outside
+///     store(m, n, sums, count)                        results n .. n + count - 1 of row m
 /// Blocks: product, then tile row, then tile column (fastest).
 template <int kSide, class Problems>
 __device__ inline void multiply_tile(const Problems& problems, uint32_t row_tiles,
@@ -66,22 +66,25 @@ __device__ inline void multiply_tile(const Problems& problems, uint32_t row_tile
   for (int i = 0; i < kColumns; ++i) columns[i] = p.column(n0 + bn + i * kBStep);
 
   A a_next[kLoads], b_next[kLoads];
+  const auto value = [](const auto* at) { return at ? static_cast<A>(*at) : A(0); };
   const auto read = [&](int64_t k0) {
     if constexpr (Problems::kADepthFast) {
       const auto depth = p.depth(k0 + ak);
 #pragma unroll
-      for (int i = 0; i < kLoads; ++i) a_next[i] = p.a(rows[i], depth);
+      for (int i = 0; i < kLoads; ++i) a_next[i] = value(p.a(rows[i], depth));
     } else {
 #pragma unroll
-      for (int i = 0; i < kLoads; ++i) a_next[i] = p.a(rows[0], p.depth(k0 + ak + i * kStep));
+      for (int i = 0; i < kLoads; ++i)
+        a_next[i] = value(p.a(rows[0], p.depth(k0 + ak + i * kStep)));
     }
     if constexpr (Problems::kBDepthFast) {
       const auto depth = p.depth(k0 + bk);
 #pragma unroll
-      for (int i = 0; i < kLoads; ++i) b_next[i] = p.b(columns[i], depth);
+      for (int i = 0; i < kLoads; ++i) b_next[i] = value(p.b(columns[i], depth));
     } else {
 #pragma unroll
-      for (int i = 0; i < kLoads; ++i) b_next[i] = p.b(columns[0], p.depth(k0 + bk + i * kBStep));
+      for (int i = 0; i < kLoads; ++i)
+        b_next[i] = value(p.b(columns[0], p.depth(k0 + bk + i * kBStep)));
     }
   };
 
@@ -113,13 +116,13 @@ __device__ inline void multiply_tile(const Problems& problems, uint32_t row_tile
         for (int j = 0; j < kSide; ++j) sums[i][j] += a[i] * b[j];
     }
   }
+  const int64_t n = n0 + column, left = range.columns - n;
 #pragma unroll
-  for (int i = 0; i < kSide; ++i)
-#pragma unroll
-    for (int j = 0; j < kSide; ++j) {
-      const int64_t m = m0 + row + i, n = n0 + column + j;
-      if (m < range.rows && n < range.columns) p.store(m, n, sums[i][j]);
-    }
+  for (int i = 0; i < kSide; ++i) {
+    const int64_t m = m0 + row + i;
+    if (m < range.rows && left > 0)
+      p.store(m, n, sums[i], static_cast<int>(left < kSide ? left : kSide));
+  }
 }
 
 }  // namespace brume::cuda

@@ -47,4 +47,47 @@ __device__ inline void store_step(T* to, const Pack<T>& x, int n) {
   }
 }
 
+template <class T>
+__device__ inline bool is_pack(const T* at) {
+  return (reinterpret_cast<uintptr_t>(at) & 15) == 0;
+}
+
+/// sums[j] += from[j] for j < count; whole packs where the address allows it.
+template <class T, class A, int kCount>
+__device__ inline void add_run(A (&sums)[kCount], const T* from, int count) {
+  constexpr int kPack = Pack<T>::kCount;
+  static_assert(kCount % kPack == 0);
+  if (count == kCount && is_pack(from)) {
+#pragma unroll
+    for (int i = 0; i < kCount; i += kPack) {
+      const Pack<T> x = load_pack(from + i);
+#pragma unroll
+      for (int j = 0; j < kPack; ++j) sums[i + j] += static_cast<A>(x.at[j]);
+    }
+  } else {
+#pragma unroll
+    for (int j = 0; j < kCount; ++j)
+      if (j < count) sums[j] += static_cast<A>(from[j]);
+  }
+}
+/// to[j] = sums[j] for j < count.
+template <class T, class A, int kCount>
+__device__ inline void store_run(T* to, const A (&sums)[kCount], int count) {
+  constexpr int kPack = Pack<T>::kCount;
+  static_assert(kCount % kPack == 0);
+  if (count == kCount && is_pack(to)) {
+#pragma unroll
+    for (int i = 0; i < kCount; i += kPack) {
+      Pack<T> x;
+#pragma unroll
+      for (int j = 0; j < kPack; ++j) x.at[j] = static_cast<T>(sums[i + j]);
+      store_pack(to + i, x);
+    }
+  } else {
+#pragma unroll
+    for (int j = 0; j < kCount; ++j)
+      if (j < count) to[j] = static_cast<T>(sums[j]);
+  }
+}
+
 }  // namespace brume::cuda

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <brume/core/error.h>
+#include <brume/cuda/emu/async_copy.h>
 #include <brume/cuda/emu/control.h>
 #include <brume/cuda/emu/device_memory.h>
 #include <brume/cuda/emu/faults.h>
@@ -36,7 +37,8 @@ struct Thread {
   State state = State::ready;
   Place place{};
   unsigned meetings = 0;  // of its warp: consecutive ones use different slots
-  std::string error;      // what it threw, or the address that it must not touch
+  AsyncCopies copies;
+  std::string error;  // what it threw, or the address that it must not touch
 };
 
 // "0-31, 40": runs of numbers.
@@ -139,6 +141,7 @@ void Block::run_block(Index index) {
                    launch_->grid, i};
     thread.state = State::ready;
     thread.meetings = 0;
+    thread.copies.forget();
     thread.error.clear();
     thread.fiber.prepare(enter, this);
   }
@@ -236,6 +239,8 @@ void show_to_warp(const void* mine, size_t bytes, Place place, unsigned mask) {
   std::memcpy(block.slot(lane()), mine, bytes);
   wait_for_warp(place, mask);
 }
+
+AsyncCopies& async_copies() { return block.current().copies; }
 
 const void* shown_by(int lane) { return block.slot(lane); }
 

@@ -24,9 +24,25 @@ std::atomic<Order>& chosen() {
   return instance;
 }
 
+Copies copies_of_environment() {
+  const char* text = std::getenv("BRUME_EMU_COPIES");
+  const std::string_view name = text ? text : "late";
+  if (name == "late") return Copies::late;
+  check<Error>(name == "early", "BRUME_EMU_COPIES: wants late or early, got ", name);
+  return Copies::early;
+}
+
+std::atomic<Copies>& chosen_copies() {
+  static std::atomic<Copies> instance{copies_of_environment()};
+  return instance;
+}
+
 }  // namespace
 
 Order order() { return chosen(); }
 void set_order(Order order) { chosen() = order; }
+
+Copies copies() { return chosen_copies(); }
+void set_copies(Copies copies) { chosen_copies() = copies; }
 
 }  // namespace brume::cuda::emu

@@ -13,6 +13,14 @@ enum class Order { forward, reverse, shuffled };
 Order order();
 void set_order(Order order);
 
+/// When an asynchronous copy lands: at once, or not before it is waited for. A kernel that orders
+/// its copies gives the same bits in both.
+enum class Copies { late, early };
+
+/// From BRUME_EMU_COPIES (late, early); late when unset.
+Copies copies();
+void set_copies(Copies copies);
+
 /// Whether device memory is unreadable outside kernels and copies, so that a host access faults as
 /// it would beside a GPU. From BRUME_EMU_PROTECT=1; off when unset.
 bool is_protecting();

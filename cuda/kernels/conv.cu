@@ -4,13 +4,15 @@
 //   input gradient   rows: pixels of gx, depth: (tap, co),  columns: ci
 //   weight gradient  rows: co,           depth: pixels of gy, columns: (tap, ci); the pixels are
 //                    split by a rule of shapes alone, the splits added in order
-// Every rank is read as three dimensions; groups are separate products.
+// For the matrix unit the weights are first put into the order of the depth, [column][tap,
+// channel]. Every rank is read as three dimensions; groups are separate products.
 
 #include <brume/core/kernels/conv.h>
 
 #include <brume/cuda/kernels/cuda_kernels.h>
 #include <brume/cuda/matrix_tiles.h>
 #include <brume/cuda/scratch.h>
+#include <brume/cuda/device/vector.cuh>
 
 namespace brume::cuda {
 namespace {
@@ -59,6 +61,12 @@ Three sizes_of(const View& x) {
   return s;
 }
 int64_t product_of(const Three& s) { return int64_t{s.at[0]} * s.at[1] * s.at[2]; }
+
+/// Whether the channels of a group, `channels` of them, are read in chunks.
+bool in_packs(const View& x, int64_t channels) {
+  const ImageStrides s = strides_of(x);
+  return cuda::in_packs(x.as<uint16_t>(), channels, {s.batch, s.space[0], s.space[1], s.space[2]});
+}
 
 /// Where a pixel of y and a tap meet x.
 struct Geometry {
@@ -144,12 +152,14 @@ struct Epilogue {
         per_sample_row(e.per_sample ? e.per_sample.stride(0) : 0),
         residual_strides(strides_of(e.residual)),
         scale(static_cast<Wide<T>>(e.scale)) {}
-  __device__ Wide<T> operator()(Wide<T> sum, const Pixel& p, int64_t channel) const {
-    if (bias) sum += static_cast<Wide<T>>(bias[channel]);
-    if (per_sample) sum += static_cast<Wide<T>>(per_sample[p.sample * per_sample_row + channel]);
-    if (residual)
-      sum += static_cast<Wide<T>>(residual[residual_strides.of(p.sample, p.at) + channel]);
-    return sum * scale;
+  template <int kCount>
+  __device__ void operator()(Wide<T> (&sums)[kCount], int count, const Pixel& p,
+                             int64_t channel) const {
+    if (bias) add_run(sums, bias + channel, count);
+    if (per_sample) add_run(sums, per_sample + p.sample * per_sample_row + channel, count);
+    if (residual) add_run(sums, residual + residual_strides.of(p.sample, p.at) + channel, count);
+#pragma unroll
+    for (int j = 0; j < kCount; ++j) sums[j] *= scale;
   }
 };
 
@@ -157,7 +167,7 @@ struct Epilogue {
 template <class T, bool kAdjoint>
 struct Correlations {
   using Element = T;
-  static constexpr bool kADepthFast = true, kBDepthFast = false;
+  static constexpr bool kADepthFast = true, kBDepthFast = kOnMatrixUnit<T>;
 
   Geometry geometry;
   PixelIndex pixels;  // of `to`
@@ -169,6 +179,7 @@ struct Correlations {
   int64_t w_column, w_depth, w_space[3], w_group;
   int64_t columns;
   Epilogue<T> epilogue;
+  bool a_packs, b_packs;
 };
 
 template <class T, bool kAdjoint>
@@ -180,35 +191,35 @@ struct Correlation {
 
   const Correlations<T, kAdjoint>& all;
   int64_t group;
-  const T *from, *w;
+  const T *a_data, *b_data;  // of the group
 
   __device__ Correlation(const Correlations<T, kAdjoint>& all_, uint32_t number)
       : all(all_),
         group(number),
-        from(all.from + group * all.taps.channels.divisor()),
-        w(all.w + group * all.w_group) {}
+        a_data(all.from + group * all.taps.channels.divisor()),
+        b_data(all.w + group * all.w_group) {}
   __device__ TileRange range() const { return {all.pixels.count, all.columns, 0, all.taps.count}; }
   __device__ Row row(int64_t m) const { return all.pixels(m); }
   __device__ Column column(int64_t n) const { return n < all.columns ? n : -1; }
   __device__ Depth depth(int64_t k) const { return all.taps(k); }
-  __device__ A a(const Row& p, const Depth& t) const {
+  __device__ const T* a(const Row& p, const Depth& t) const {
     Three at;
-    if (!p.there || !t.there) return 0;
+    if (!p.there || !t.there) return nullptr;
     if (!(kAdjoint ? all.geometry.output(p.at, t.at, at) : all.geometry.input(p.at, t.at, at)))
-      return 0;
-    return static_cast<A>(from[all.from_strides.of(p.sample, at) + t.channel]);
+      return nullptr;
+    return a_data + all.from_strides.of(p.sample, at) + t.channel;
   }
-  __device__ A b(Column n, const Depth& t) const {
-    if (n < 0 || !t.there) return 0;
-    return static_cast<A>(
-        w[n * all.w_column + t.channel * all.w_depth + t.at.at[0] * all.w_space[0] +
-          t.at.at[1] * all.w_space[1] + t.at.at[2] * all.w_space[2]]);
+  __device__ const T* b(Column n, const Depth& t) const {
+    if (n < 0 || !t.there) return nullptr;
+    return b_data + n * all.w_column + t.channel * all.w_depth + t.at.at[0] * all.w_space[0] +
+           t.at.at[1] * all.w_space[1] + t.at.at[2] * all.w_space[2];
   }
-  __device__ void store(int64_t m, int64_t n, A sum) const {
+  template <int kCount>
+  __device__ void store(int64_t m, int64_t n, A (&sums)[kCount], int count) const {
     const Pixel p = all.pixels(m);
     const int64_t channel = group * all.columns + n;
-    all.to[all.to_strides.of(p.sample, p.at) + channel] =
-        static_cast<T>(all.epilogue(sum, p, channel));
+    all.epilogue(sums, count, p, channel);
+    store_run(all.to + all.to_strides.of(p.sample, p.at) + channel, sums, count);
   }
 };
 
@@ -216,6 +227,39 @@ template <class T, bool kAdjoint>
 __device__ inline Correlation<T, kAdjoint> one_of(const Correlations<T, kAdjoint>& all,
                                                   uint32_t number) {
   return {all, number};
+}
+
+constexpr int kOrderThreads = 256;
+
+// The n weights as [group][column][tap, channel]; a line is one column of one group.
+template <class T, bool kAdjoint>
+__global__ void __launch_bounds__(kOrderThreads)
+    order_weights(Correlations<T, kAdjoint> p, int64_t n, Divider line, Divider columns, T* to) {
+  const int64_t i = int64_t{blockIdx.x} * kOrderThreads + threadIdx.x;
+  if (i >= n) return;
+  const auto at = static_cast<uint32_t>(i);
+  const uint32_t lines = line.quotient(at), group = columns.quotient(lines);
+  const auto depth = p.taps(at - lines * line.divisor());
+  to[i] = *one_of(p, group).b(lines - group * columns.divisor(), depth);
+}
+
+// Puts the weights in order, in scratch memory, for the matrix unit.
+template <class T, bool kAdjoint>
+void with_ordered_weights(const char* op, int64_t groups, const Three& kernel,
+                          Correlations<T, kAdjoint>& p, Scratch& scratch) {
+  const int64_t depth = p.taps.count, n = groups * p.columns * depth;
+  T* to = scratch.take<T>(n);
+  launch(order_weights<T, kAdjoint>, count32(op, ceil_div(n, kOrderThreads)), kOrderThreads, 0,
+         stream(op), p, n, Divider(p.taps.count), Divider(count32(op, p.columns)), to);
+  p.w = to;
+  p.w_group = p.columns * depth;
+  p.w_column = depth;
+  p.w_depth = 1;
+  const int64_t channels = p.taps.channels.divisor();
+  p.w_space[2] = channels;
+  p.w_space[1] = channels * kernel.at[2];
+  p.w_space[0] = channels * kernel.at[2] * kernel.at[1];
+  p.b_packs = channels % kRun == 0;
 }
 
 template <bool kAdjoint>
@@ -242,8 +286,15 @@ void correlate(const char* op, const View& from, const View& w, const ConvParams
         .w_space = {},
         .w_group = co * w.stride(0),
         .columns = kAdjoint ? ci : co,
-        .epilogue = Epilogue<T>(e)};
+        .epilogue = Epilogue<T>(e),
+        .a_packs = false,
+        .b_packs = false};
     for (int i = 0; i < 3; ++i) p.w_space[i] = strides_of(w).space[i];
+    Scratch scratch;
+    if constexpr (kOnMatrixUnit<T>) {
+      p.a_packs = in_packs(from, depth_channels);
+      with_ordered_weights(op, params.groups, geometry.kernel, p, scratch);
+    }
     launch_tiles(op, p, params.groups, p.pixels.count, p.columns);
   });
 }
@@ -264,6 +315,7 @@ struct WeightGradients {
   int64_t split_pixels;
   Wide<T>* part;  // [split][group][row][tap, channel]
   uint32_t groups;
+  bool a_packs, b_packs;
 };
 
 template <class T>
@@ -275,14 +327,14 @@ struct WeightGradient {
 
   const WeightGradients<T>& all;
   int64_t begin;
-  const T *x, *gy;
+  const T *a_data, *b_data;  // gy and x of the group
   A* part;
 
   __device__ WeightGradient(const WeightGradients<T>& all_, uint32_t number)
       : all(all_),
         begin(number / all.groups * all.split_pixels),
-        x(all.x + number % all.groups * all.taps.channels.divisor()),
-        gy(all.gy + number % all.groups * all.rows),
+        a_data(all.gy + number % all.groups * all.rows),
+        b_data(all.x + number % all.groups * all.taps.channels.divisor()),
         part(all.part + static_cast<int64_t>(number) * all.rows * all.taps.count) {}
   __device__ TileRange range() const {
     const int64_t end = begin + all.split_pixels;
@@ -291,15 +343,18 @@ struct WeightGradient {
   __device__ Row row(int64_t m) const { return m < all.rows ? m : -1; }
   __device__ Column column(int64_t n) const { return all.taps(n); }
   __device__ Depth depth(int64_t k) const { return all.pixels(k); }
-  __device__ A a(Row m, const Depth& p) const {
-    return m >= 0 && p.there ? static_cast<A>(gy[all.gy_strides.of(p.sample, p.at) + m]) : A(0);
+  __device__ const T* a(Row m, const Depth& p) const {
+    return m >= 0 && p.there ? a_data + all.gy_strides.of(p.sample, p.at) + m : nullptr;
   }
-  __device__ A b(const Column& t, const Depth& p) const {
+  __device__ const T* b(const Column& t, const Depth& p) const {
     Three at;
-    if (!p.there || !t.there || !all.geometry.input(p.at, t.at, at)) return 0;
-    return static_cast<A>(x[all.x_strides.of(p.sample, at) + t.channel]);
+    if (!p.there || !t.there || !all.geometry.input(p.at, t.at, at)) return nullptr;
+    return b_data + all.x_strides.of(p.sample, at) + t.channel;
   }
-  __device__ void store(int64_t m, int64_t n, A sum) const { part[m * all.taps.count + n] = sum; }
+  template <int kCount>
+  __device__ void store(int64_t m, int64_t n, A (&sums)[kCount], int count) const {
+    store_run(part + m * all.taps.count + n, sums, count);
+  }
 };
 
 template <class T>
@@ -357,7 +412,9 @@ void weight_gradient(const View& x, const View& gy, const ConvParams& params, co
           .rows = co,
           .split_pixels = split_pixels,
           .part = part,
-          .groups = static_cast<uint32_t>(params.groups)};
+          .groups = static_cast<uint32_t>(params.groups),
+          .a_packs = in_packs(gy, co),
+          .b_packs = in_packs(x, ci)};
       launch_tiles(kOp, p, splits * params.groups, co, ci * taps);
       launch(join_splits<T>, count32(kOp, ceil_div(numbers, kJoinThreads)), kJoinThreads, 0,
              stream(kOp), numbers, Divider(taps), Divider(channels), static_cast<uint32_t>(splits),

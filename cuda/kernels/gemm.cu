@@ -1,9 +1,10 @@
-// Family gemm: products of matrices on CUDA cores, f32 sums (f64 for f64).
+// Family gemm: products of matrices with f32 sums (f64 for f64).
 
 #include <brume/core/kernels/gemm.h>
 
 #include <brume/cuda/kernels/cuda_kernels.h>
 #include <brume/cuda/matrix_tiles.h>
+#include <brume/cuda/device/vector.cuh>
 
 namespace brume::cuda {
 namespace {
@@ -18,6 +19,7 @@ struct Products {
   int64_t a_row, a_depth, b_depth, b_column, c_row, residual_row;
   const T* bias;
   Wide<T> scale;
+  bool a_packs, b_packs;
 };
 
 template <class T, bool kAFast, bool kBFast>
@@ -46,16 +48,19 @@ struct Product {
     return j < all.n ? b_data + j * all.b_column : nullptr;
   }
   __device__ Depth depth(int64_t at) const { return at; }
-  __device__ A a(Row r, Depth at) const {
-    return r && at < all.k ? static_cast<A>(r[at * all.a_depth]) : A(0);
+  __device__ const T* a(Row r, Depth at) const {
+    return r && at < all.k ? r + at * all.a_depth : nullptr;
   }
-  __device__ A b(Column r, Depth at) const {
-    return r && at < all.k ? static_cast<A>(r[at * all.b_depth]) : A(0);
+  __device__ const T* b(Column r, Depth at) const {
+    return r && at < all.k ? r + at * all.b_depth : nullptr;
   }
-  __device__ void store(int64_t i, int64_t j, A sum) const {
-    if (all.bias) sum += static_cast<A>(all.bias[j]);
-    if (residual) sum += static_cast<A>(residual[i * all.residual_row + j]);
-    c[i * all.c_row + j] = static_cast<T>(sum * all.scale);
+  template <int kCount>
+  __device__ void store(int64_t i, int64_t j, A (&sums)[kCount], int count) const {
+    if (all.bias) add_run(sums, all.bias + j, count);
+    if (residual) add_run(sums, residual + i * all.residual_row + j, count);
+#pragma unroll
+    for (int n = 0; n < kCount; ++n) sums[n] *= all.scale;
+    store_run(c + i * all.c_row + j, sums, count);
   }
 };
 
@@ -83,6 +88,10 @@ void multiply(const View& a, const View& b, const GemmEpilogue& e, const View& c
   const View* views[] = {&a, &b, &c, &e.residual};
   for (int v = 0; v < 4; ++v) p.leading.data[v] = views[v]->data;
   int64_t products = 1;
+  p.a_packs = in_packs(a.as<T>(), kAFast ? p.k : p.m, {kAFast ? p.a_row : p.a_depth}) &&
+              (kAFast ? p.a_depth : p.a_row) == 1;
+  p.b_packs = in_packs(b.as<T>(), kBFast ? p.k : p.n, {kBFast ? p.b_column : p.b_depth}) &&
+              (kBFast ? p.b_depth : p.b_column) == 1;
   for (int i = c.rank() - 3; i >= 0; --i) {
     const int64_t size = c.size(i), residual = e.residual ? e.residual.stride(i) : 0;
     if (size == 1) continue;
@@ -93,6 +102,8 @@ void multiply(const View& a, const View& b, const GemmEpilogue& e, const View& c
       continue;
     }
     products *= size;
+    p.a_packs &= a.stride(i) % kRun == 0;
+    p.b_packs &= b.stride(i) % kRun == 0;
     add_axis(p.leading, size, {a.stride(i), b.stride(i), c.stride(i), residual});
   }
   launch_tiles(kOp, p, products, p.m, p.n);

@@ -15,6 +15,7 @@
 #include <brume/core/error.h>
 #include <brume/cuda/launch.h>
 #include <tests/emu/on_device.h>
+#include <brume/cuda/device/copy_async.cuh>
 #include <brume/cuda/device/reduce.cuh>
 #include <brume/cuda/device/shared.cuh>
 
@@ -72,6 +73,56 @@ int wrong_values() {
 TEST_CASE("a missing barrier shows in some thread order") {
   CHECK(wrong_values<true>() == 0);
   CHECK(wrong_values<false>() > 30);
+}
+
+enum class Copying { right, unwaited, refilled };
+
+// Doubles each 16 bytes of two slabs of 32 chunks, brought one after the other into one place.
+template <Copying kHow>
+__global__ void double_slabs(const float* x, float* y) {
+  SHARED(float4, slab, [32]);
+  const unsigned i = threadIdx.x, other = 31 - i;
+  const auto* from = reinterpret_cast<const float4*>(x);
+  copy_async(&slab[i], from + i, true);
+  copy_commit();
+  for (unsigned k = 0; k < 2; ++k) {
+    if (kHow != Copying::unwaited) copy_wait<0>();
+    __syncthreads();
+    const float4 v = slab[other];
+    if (kHow != Copying::refilled) __syncthreads();
+    if (k == 0) {
+      copy_async(&slab[i], from + 32 + i, true);
+      copy_commit();
+    }
+    float* to = y + 4 * (32 * k + other);
+    to[0] = 2 * v.x, to[1] = 2 * v.y, to[2] = 2 * v.z, to[3] = 2 * v.w;
+  }
+}
+
+template <Copying kHow>
+bool doubles(emu::Copies copies) {
+  const WithCopies with_copies(copies);
+  const auto x = counting(256);
+  const OnDevice<float> device_x(x);
+  bool right = true;
+  for (const auto order : kOrders) {
+    const InOrder in_order(order);
+    const OnDevice<float> y(256);
+    launch(double_slabs<kHow>, 1, 32, 0, stream("double"), device_x, y);
+    const auto result = y.values();
+    for (size_t i = 0; i < 256; ++i) right &= result[i] == 2 * x[i];
+  }
+  return right;
+}
+
+TEST_CASE("an asynchronous copy that is read too early shows when copies land late") {
+  CHECK(doubles<Copying::right>(emu::Copies::late));
+  CHECK_FALSE(doubles<Copying::unwaited>(emu::Copies::late));
+}
+
+TEST_CASE("an asynchronous copy into what is still read shows when copies land early") {
+  CHECK(doubles<Copying::right>(emu::Copies::early));
+  CHECK_FALSE(doubles<Copying::refilled>(emu::Copies::early));
 }
 
 __global__ void write_at(float* y, int64_t i) { y[i] = 1; }

@@ -18,6 +18,12 @@ struct InOrder {
   emu::Order before;
 };
 
+struct WithCopies {
+  explicit WithCopies(emu::Copies copies) : before(emu::copies()) { emu::set_copies(copies); }
+  ~WithCopies() { emu::set_copies(before); }
+  emu::Copies before;
+};
+
 // An array on the device, filled with NaN.
 template <class T>
 class OnDevice {

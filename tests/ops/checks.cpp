@@ -23,6 +23,7 @@ class RowCheck {
   std::vector<Failure> run() {
     if (!(device_ == kCpu)) {
       guarded("device", [&] { device(); });
+      guarded("device, half precision", [&] { device_half_precision(); });
       return std::move(failures_);
     }
     guarded("shape errors", [&] { shape_errors(); });
@@ -164,13 +165,21 @@ class RowCheck {
   }
 
   void half_precision() {
+    half_precision([](const Tensor& x) { return x; });
+  }
+  void device_half_precision() {
+    half_precision([this](const Tensor& x) { return transfer(x, device_); });
+  }
+  template <class Place>
+  void half_precision(Place place) {
     const double bound = row_.flags.half_bound;
     if (bound == 0) return;
     for (DType dtype : {DType::bf16, DType::f16}) {
-      const Tensors rounded = operands(dtype);
-      Tensors exact;
-      for (const Tensor& x : rounded)
+      Tensors rounded, exact;
+      for (const Tensor& x : operands(dtype)) {
+        rounded.push_back(place(x));
         exact.push_back(is_floating(x.dtype()) ? convert(x, DType::f64) : x);
+      }
       compare(outcome(rounded), outcome(exact), bound, bound, cat(dtype, ": "));
     }
   }
