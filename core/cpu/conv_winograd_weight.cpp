@@ -9,8 +9,8 @@
 namespace brume::cpu {
 namespace {
 
-// A piece of work sums the tiles of one part for one group of result channels. The number of parts
-// follows the problem, so it decides the bits, not the threads.
+// A piece of work sums the tiles of one part for one group of result channels. Parts and blocks
+// follow the problem, so they decide the bits; groups may follow the threads.
 struct Pieces {
   int64_t columns;        // of a panel of result channels
   int64_t width, groups;  // channels of a group
@@ -19,16 +19,21 @@ struct Pieces {
   int64_t size;   // numbers of a piece's sums, [point][ci][width]
 
   Pieces(const WinogradLoops& loops, const ConvShape& s, int64_t tiles) {
-    constexpr int64_t kPieces = 8, kPartTiles = 512, kSumNumbers = 1 << 18, kBlockNumbers = 1 << 17;
+    constexpr int64_t kMostParts = 8, kPartTiles = 512, kBlockNumbers = 1 << 17;
+    constexpr int64_t kPieceNumbers = 1 << 18, kSumNumbers = 1 << 20;  // of one piece, of all parts
+    constexpr int64_t kPiecesPerThread = 2;
     columns = gemm_isa<float>().columns;
     const int64_t panels = ceil_div(s.co, columns), panel = loops.points * s.ci * columns;
+    parts = std::clamp<int64_t>(std::min(tiles / kPartTiles, kSumNumbers / (panels * panel)), 1,
+                                kMostParts);
+    block = std::clamp<int64_t>(kBlockNumbers / (loops.points * s.ci), 16, 64);
+    // Every group transforms x again: no more of them than keep the threads busy.
+    const int64_t wanted = ceil_div(kPiecesPerThread * num_threads(), parts);
     const int64_t group_panels =
-        std::clamp<int64_t>(panels / kPieces, 1, std::max<int64_t>(kSumNumbers / panel, 1));
+        std::clamp<int64_t>(panels / wanted, 1, std::max<int64_t>(kPieceNumbers / panel, 1));
     groups = ceil_div(panels, group_panels);
-    parts = std::clamp<int64_t>(kPieces / groups, 1, std::max<int64_t>(tiles / kPartTiles, 1));
     width = group_panels * columns;
     size = loops.points * s.ci * width;
-    block = std::clamp<int64_t>(kBlockNumbers / (loops.points * (s.ci + width)), 16, 64);
   }
 };
 

@@ -1,6 +1,6 @@
 #pragma once
-// The CPU's thread pool. Chunk boundaries follow the problem, never the number of threads, so
-// results are the same bits for any thread count.
+// The CPU's thread pool. Chunk boundaries that decide bits follow the problem, never the number of
+// threads, so results are the same bits for any thread count.
 
 #include <cstdint>
 #include <memory>
