@@ -188,10 +188,12 @@ void share_out_tiles(const Correlation& c, int64_t blocks) {
 
 // Which of them is shared out changes no bits, so it may follow the batch.
 void correlate(const Correlation& c) {
-  // Few channels leave room beside them in the first-level cache; many, with their larger share of
-  // weights, want more tiles that use them.
-  constexpr int64_t kBlockTiles = 14;
-  const int64_t block = kBlockTiles * std::clamp<int64_t>(c.from / 64, 1, 3);
+  // Three tiles of the product above each other reuse the weights of a point best. Fewer where that
+  // leaves too few blocks to share out, but many channels, with their many weights, gain most.
+  constexpr int64_t kBlockTiles = 14, kMost = 3, kBlocks = 24;
+  const int64_t least = std::clamp<int64_t>(c.from / 64, 1, kMost);
+  const int64_t block =
+      kBlockTiles * std::clamp(c.tiles.count / (kBlockTiles * kBlocks), least, kMost);
   const int64_t blocks = ceil_div(c.tiles.count, block);
   if (blocks == 0) return;
   blocks <= c.panels() ? share_out_channels(c) : share_out_tiles(c, blocks);
