@@ -143,6 +143,20 @@ TEST_CASE("a predictor holds one chunk of patches and conditions at a time") {
   };
   CHECK(extra_bytes(0) > 16 * image_bytes);
   CHECK(extra_bytes(8) < 5 * image_bytes);
+
+  MultiDiffusionPredictor p(model, {.condition = image, .chunk_size = 8});
+  p.set_patching(24, 0, {32, 32});
+  const EDMNoiseScheduler s;
+  const MultiDiffusionDPSScorePredictor guided(
+      p,
+      [&](const Tensor& x0, const Tensor& xt, const Tensor& time) {
+        return s.x0_to_score(x0, xt, time);
+      },
+      {MultiDiffusionDataConsistencyDPSGuidance(p, ones({1, 1, size, size}), {.y = image})});
+  reset_peak_memory();
+  const int64_t before = memory_stats().live;
+  (void)guided(x, t);
+  CHECK(memory_stats().peak - before < 6 * image_bytes);
 }
 
 TEST_CASE("a predictor sees an embedding that was trained after its patching was set") {
