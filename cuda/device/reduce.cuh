@@ -46,6 +46,13 @@ __device__ inline T warp_reduce(T value) {
   return value;
 }
 
+/// Every lane receives the result over the four lanes 4 i .. 4 i + 3 that it is one of.
+template <class Op, class T>
+__device__ inline T quad_reduce(T value) {
+  value = Op::join(value, __shfl_xor_sync(kAllLanes, value, 1));
+  return Op::join(value, __shfl_xor_sync(kAllLanes, value, 2));
+}
+
 /// Every thread receives the result over the block: blockDim.x a multiple of 32, one-dimensional.
 /// All threads must call it; it may be called again at once.
 template <class Op, class T>

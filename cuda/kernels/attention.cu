@@ -7,87 +7,26 @@
 // lane computes the score of one of the others with each of its warp's rows: the other's row is
 // read once for four multiply-adds, the own rows are broadcast. Scores then pass through shuffles,
 // while a lane gathers every 32nd column of the results in registers. Any strides; rows lie in
-// shared memory in f32, padded by one against bank conflicts. Sums in f32 (f64 for f64).
+// shared memory in f32, padded by one against bank conflicts. Sums in f32 (f64 for f64). Forward of
+// bf16 and f16 is a kernel of its own (attention_tensor.cu).
 
 #include <brume/core/kernels/attention.h>
 
 #include <brume/core/math/ceil_div.h>
+#include <brume/cuda/kernels/attention_tensor.h>
 #include <brume/cuda/kernels/cuda_kernels.h>
 #include <brume/cuda/launch.h>
 #include <brume/cuda/runtime.h>
 #include <brume/cuda/scratch.h>
 #include <brume/cuda/steps.h>
-#include <brume/cuda/device/element.cuh>
-#include <brume/cuda/device/math.cuh>
 #include <brume/cuda/device/reduce.cuh>
 #include <brume/cuda/device/shared.cuh>
+#include <brume/cuda/kernels/attention_terms.cuh>
 
 namespace brume::cuda {
 namespace {
 
 constexpr int kTile = 32, kWarps = 8, kThreads = kWarps * kWarpLanes, kOwn = kTile / kWarps;
-
-/// [B, heads, rows, columns] by strides.
-template <class T>
-struct Heads {
-  T* data = nullptr;
-  int64_t batch = 0, head = 0, row = 0, column = 0;
-
-  Heads() = default;
-  explicit Heads(const View& v) : data(v.as<T>()) {
-    if (!v) return;
-    batch = v.stride(0);
-    head = v.stride(1);
-    row = v.stride(2);
-    column = v.stride(3);
-  }
-  __device__ Heads of(int64_t b, int64_t h) const {
-    Heads one = *this;
-    if (data) one.data += b * batch + h * head;
-    return one;
-  }
-  __device__ T& at(int64_t r, int64_t c) const { return data[r * row + c * column]; }
-};
-
-template <class T>
-struct Operands {
-  Heads<T> q, k, v;
-  const void* mask;
-  DType mask_dtype;
-  int64_t mask_stride[4];
-  int heads, queries, keys, width, value_width;
-  bool causal;
-  Wide<T> scale;
-
-  Operands(const AttentionOperands& x, const AttentionParams& p)
-      : q(x.q),
-        k(x.k),
-        v(x.v),
-        mask(x.mask.data),
-        mask_dtype(x.mask.dtype),
-        mask_stride{},
-        heads(static_cast<int>(x.q.size(1))),
-        queries(static_cast<int>(x.q.size(2))),
-        keys(static_cast<int>(x.k.size(2))),
-        width(static_cast<int>(x.q.size(3))),
-        value_width(static_cast<int>(x.v.size(3))),
-        causal(p.causal),
-        scale(static_cast<Wide<T>>(p.scale)) {
-    for (int i = 0; x.mask && i < 4; ++i) mask_stride[i] = x.mask.stride(i);
-  }
-
-  /// The score of a product q k, -inf where the key is hidden or beyond the end.
-  __device__ Wide<T> score(int64_t b, int64_t h, int query, int key, Wide<T> product) const {
-    const auto hidden = static_cast<Wide<T>>(-INFINITY);
-    if (query >= queries || key >= keys || (causal && key > query)) return hidden;
-    const Wide<T> s = product * scale;
-    if (!mask) return s;
-    const int64_t at =
-        b * mask_stride[0] + h * mask_stride[1] + query * mask_stride[2] + key * mask_stride[3];
-    if (mask_dtype == DType::boolean) return static_cast<const bool*>(mask)[at] ? s : hidden;
-    return s + load_as<Wide<T>>(mask, dtype_of<T>, at);
-  }
-};
 
 /// Rows first .. first + 31 into shared memory, rows of `width` numbers `pitch` apart; zeros
 /// beyond.
@@ -156,7 +95,7 @@ struct Place {
 };
 
 template <class T, int kColumns>
-__global__ void __launch_bounds__(kThreads) attend(Operands<T> x, Heads<T> o, Wide<T>* lse) {
+__global__ void __launch_bounds__(kThreads) attend(AttentionTerms<T> x, Heads<T> o, Wide<T>* lse) {
   using A = Wide<T>;
   A* q_tile = dynamic_shared<A>();
   A* k_tile = q_tile + kTile * (x.width + 1);
@@ -239,7 +178,7 @@ struct Backward {
 
 // Own rows are queries (gq), or (kKeys) keys (gk, gv).
 template <class T, int kColumns, bool kKeys>
-__global__ void __launch_bounds__(kThreads) attend_backward(Operands<T> x, Backward<T> g) {
+__global__ void __launch_bounds__(kThreads) attend_backward(AttentionTerms<T> x, Backward<T> g) {
   using A = Wide<T>;
   const Place at(x.heads, kKeys ? x.keys : x.queries);
   const Heads<T> q = x.q.of(at.b, at.h), k = x.k.of(at.b, at.h), v = x.v.of(at.b, at.h),
@@ -298,13 +237,19 @@ __global__ void __launch_bounds__(kThreads) attend_backward(Operands<T> x, Backw
 
 // ---- launches
 
+int64_t width_of(const AttentionOperands& x) {
+  return x.q.size(3) > x.v.size(3) ? x.q.size(3) : x.v.size(3);
+}
+
+void check_width(const char* op, const AttentionOperands& x) {
+  check<ShapeError>(width_of(x) <= 256, op, ": the CUDA kernel takes heads up to 256 wide, got ",
+                    width_of(x), "; move the tensors to the CPU");
+}
+
 /// f(Constant) with the number of columns a lane gathers.
 template <class F>
-void with_columns(const char* op, const AttentionOperands& x, F f) {
-  const int64_t width = x.q.size(3) > x.v.size(3) ? x.q.size(3) : x.v.size(3);
-  if (width <= 64) return f(std::integral_constant<int, 2>{});
-  check<ShapeError>(width <= 256, op, ": the CUDA kernel takes heads up to 256 wide, got ", width,
-                    "; move the tensors to the CPU");
+void with_columns(const AttentionOperands& x, F f) {
+  if (width_of(x) <= 64) return f(std::integral_constant<int, 2>{});
   f(std::integral_constant<int, 8>{});
 }
 
@@ -322,10 +267,12 @@ size_t shared_bytes(const AttentionOperands& x, int64_t wide, int64_t tall) {
 void attention(const AttentionOperands& x, const AttentionParams& p, const View& o,
                const View& lse) {
   constexpr const char* kOp = "attention";
-  dispatch<float, double, bf16, f16>(o.dtype, kOp, [&]<class T>(Type<T>) {
-    with_columns(kOp, x, [&](auto columns) {
+  check_width(kOp, x);
+  if (is_half(o.dtype)) return attention_on_matrix_unit(x, p, o, lse);
+  dispatch<float, double>(o.dtype, kOp, [&]<class T>(Type<T>) {
+    with_columns(x, [&](auto columns) {
       launch(attend<T, columns.value>, blocks_of(kOp, x.q), kThreads, shared_bytes<T>(x, 2, 1),
-             stream(kOp), Operands<T>(x, p), Heads<T>(o), lse.as<Wide<T>>());
+             stream(kOp), AttentionTerms<T>(x, p), Heads<T>(o), lse.as<Wide<T>>());
     });
   });
 }
@@ -333,8 +280,9 @@ void attention(const AttentionOperands& x, const AttentionParams& p, const View&
 void attention_backward(const AttentionOperands& x, const AttentionParams& p, const View& o,
                         const View& lse, const View& go, const AttentionOperands& grads) {
   constexpr const char* kOp = "attention_backward";
+  check_width(kOp, x);
   dispatch<float, double, bf16, f16>(o.dtype, kOp, [&]<class T>(Type<T>) {
-    const Operands<T> operands(x, p);
+    const AttentionTerms<T> operands(x, p);
     const int64_t rows = o.size(0) * o.size(1) * o.size(2);
     Scratch scratch;
     auto* delta = scratch.take<Wide<T>>(rows);
@@ -348,7 +296,7 @@ void attention_backward(const AttentionOperands& x, const AttentionParams& p, co
                   .second = {},
                   .mask = grads.mask.as<T>()};
     const size_t bytes = shared_bytes<T>(x, 2, 2);
-    with_columns(kOp, x, [&](auto columns) {
+    with_columns(x, [&](auto columns) {
       if (grads.q || grads.mask)
         launch(attend_backward<T, columns.value, false>, blocks_of(kOp, x.q), kThreads, bytes,
                stream(kOp), operands, g);
