@@ -200,9 +200,10 @@ void save_mdlus(const std::string& path, const std::string& class_name, const st
   arguments.update(nested);
   for (const auto& [key, value] : notes)
     if (!metadata.contains(key)) metadata[key] = value;
-  const std::vector<io::ZipMember> members = {{kState, io::torch_bytes(state)},
-                                              {kArguments, to_python_json(arguments)},
-                                              {kMetadata, to_python_json(metadata)}};
+  // An array: a vector would copy the state out of its list.
+  const io::ZipMember members[] = {{kState, io::torch_bytes(state)},
+                                   {kArguments, to_python_json(arguments)},
+                                   {kMetadata, to_python_json(metadata)}};
   io::AtomicFile file(path);
   io::write_zip(file, members);
   file.commit();

@@ -48,11 +48,15 @@ Cut cut(const Gemm<T>& g) {
     return g.batch * c.count();
   };
   const int64_t wanted = std::min(kChunks, g.batch * g.m * g.n * g.k / kWorthForking);
+  // Low chunks last: a panel of b that comes into the first-level cache should serve many tiles.
+  // 512 x 512 x 4096 in chunks of 64 x 256 runs at 83 % of the peak, of 27 x 512 at 75 %.
   while (count() < wanted) {
-    if (c.rows > 2 * isa.rows)
+    const int64_t columns = std::min(c.columns, g.n);
+    const bool lower = c.rows > isa.rows * kBlockTiles || columns <= kColumns / 2;
+    if (lower && c.rows > 2 * isa.rows)
       c.rows = ceil_div(c.rows / 2, isa.rows) * isa.rows;
-    else if (std::min(c.columns, g.n) > 2 * isa.columns)
-      c.columns = ceil_div(std::min(c.columns, g.n) / 2, isa.columns) * isa.columns;
+    else if (columns > 2 * isa.columns)
+      c.columns = ceil_div(columns / 2, isa.columns) * isa.columns;
     else
       break;
   }
@@ -79,8 +83,10 @@ void place_a(const Gemm<T>& g, const T* a, int64_t m, int64_t n, int64_t k, Prod
   p.a = a;
   p.a_row = row;
   p.a_k = column;
-  if (row == 1 && column <= kShortRow<T>) return;
-  if (column == 1 && (n <= kFewColumns || m <= gemm_isa<T>().rows)) return;
+  // A column of a takes a line of each row, and rows of kShortRow share a few cache sets.
+  if (row == 1 && column < kShortRow<T>) return;
+  const bool once = n <= kFewColumns || m <= gemm_isa<T>().rows;
+  if (column == 1 && (row <= kShortRow<T> || once)) return;
   constexpr int64_t kLine = 64 / sizeof(T);
   if (row == 1) {
     p.a_k = ceil_div(m, kLine) * kLine;

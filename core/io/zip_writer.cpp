@@ -89,6 +89,12 @@ zip_int64_t take(void* user, void* data, zip_uint64_t length, zip_source_cmd_t c
   }
 }
 
+uint64_t content_bytes(const ZipMember& member) {
+  if (const auto* x = std::get_if<Tensor>(&member.content))
+    return static_cast<uint64_t>(x->numel() * item_size(x->dtype()));
+  return std::get<std::string>(member.content).size();
+}
+
 // A member's bytes as libzip fetches them. A tensor is made plain when its turn has come.
 struct Content {
   const ZipMember* member;
@@ -96,11 +102,7 @@ struct Content {
   Tensor plain{};
   uint64_t position = 0;
 
-  uint64_t size() const {
-    if (const auto* x = std::get_if<Tensor>(&member->content))
-      return static_cast<uint64_t>(x->numel() * item_size(x->dtype()));
-    return std::get<std::string>(member->content).size();
-  }
+  uint64_t size() const { return content_bytes(*member); }
   void open() {
     position = 0;
     if (const auto* x = std::get_if<Tensor>(&member->content))
@@ -209,6 +211,15 @@ class Writer {
   uint64_t offset_ = 0;           // where the next member begins
 };
 
+// At least as many as the archive will have.
+size_t archive_bytes(std::span<const ZipMember> members, uint64_t alignment) {
+  constexpr uint64_t kHeaders = 256, kEnd = 256;  // a member's two and the archive's, with zip64's
+  uint64_t bytes = kEnd;
+  for (const ZipMember& m : members)
+    bytes += kHeaders + 2 * m.name.size() + alignment + content_bytes(m);
+  return static_cast<size_t>(bytes);
+}
+
 void write(Target& target, std::span<const ZipMember> members, uint64_t alignment) {
   Writer writer(target);
   for (const ZipMember& member : members) writer.add(member, alignment);
@@ -224,6 +235,7 @@ void write_zip(AtomicFile& file, std::span<const ZipMember> members, uint64_t al
 
 std::string zip_bytes(std::span<const ZipMember> members, uint64_t alignment) {
   TextTarget target;
+  target.text.reserve(archive_bytes(members, alignment));  // growing would hold it twice
   write(target, members, alignment);
   return std::move(target.text);
 }

@@ -131,6 +131,10 @@ TEST_CASE("torch: a state dict is read back, ties included") {
   state.emplace_back("empty", zeros({0, 3}));
   io::save_torch(folder / "x.pt", state);
   CHECK(get(folder / "x.pt") == io::torch_bytes(state));
+  // Its room is known beforehand: a text that grows would stand in memory twice.
+  const std::string in_memory =
+      io::torch_bytes(std::vector{std::pair(std::string("x"), zeros({300000}))});
+  CHECK(in_memory.capacity() < in_memory.size() + 4096);
   const io::TorchFile file = io::open_torch(folder / "x.pt");
   const auto entries = file.entries();
   REQUIRE(entries.size() == state.size());
