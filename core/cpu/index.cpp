@@ -9,6 +9,7 @@
 #include <brume/core/cpu/cpu_kernels.h>
 #include <brume/core/cpu/lines.h>
 #include <brume/core/cpu/parallel.h>
+#include <brume/core/cpu/simd.h>
 
 namespace brume {
 namespace cpu {
@@ -24,6 +25,15 @@ struct Around {
     for (int i = axis + 1; i < x.rank(); ++i) inner *= x.size(i);
   }
 };
+
+// sum[c] += x[c] for c < n
+template <class T>
+void add_row(const T* x, int64_t n, T* sum) {
+  using V = math::Wide<T>;
+  int64_t c = 0;
+  for (; c + V::kLanes <= n; c += V::kLanes) (V::load(sum + c) + V::load(x + c)).store(sum + c);
+  for (; c < n; ++c) sum[c] += x[c];
+}
 
 // f(Type<T>) with an unsigned T as wide as the dtype: for kernels that only move elements.
 template <class F>
@@ -92,8 +102,7 @@ void index_add(int axis, const View& index, const View& source, const View& y) {
                      for (int64_t m = groups.first[row]; m < groups.first[row + 1]; ++m) {
                        const int64_t j = groups.members[static_cast<size_t>(m)];
                        const T* addend = in + (i / to.size * from.size + j) * to.inner;
-                       T* sum = out + i * to.inner;
-                       for (int64_t c = 0; c < to.inner; ++c) sum[c] += addend[c];
+                       add_row(addend, to.inner, out + i * to.inner);
                      }
                    }
                  });
@@ -125,10 +134,8 @@ void segment_sum(const View& x, const View& offsets, const View& members, const 
                    for (int64_t i = begin; i < end; ++i) {
                      T* sum = out + i * rows.inner;
                      std::fill_n(sum, rows.inner, T(0));
-                     for (int64_t k = first[i]; k < first[i + 1]; ++k) {
-                       const T* addend = in + member[k] * rows.inner;
-                       for (int64_t c = 0; c < rows.inner; ++c) sum[c] += addend[c];
-                     }
+                     for (int64_t k = first[i]; k < first[i + 1]; ++k)
+                       add_row(in + member[k] * rows.inner, rows.inner, sum);
                    }
                  });
   });
