@@ -6,6 +6,7 @@
 
 #include <brume/autograd/mode.h>
 #include <brume/diffusion/adapters.h>
+#include <brume/diffusion/legacy/samplers.h>
 #include <brume/diffusion/multi_diffusion/predictor.h>
 #include <brume/diffusion/preconditioners.h>
 #include <brume/diffusion/sample.h>
@@ -49,6 +50,22 @@ Row sampler(const std::string& name, DenoisingType type, MakeSolver make_solver)
           }};
 }
 
+// The older samplers, which take the network itself.
+template <class Sampler>
+Row legacy_sampler(const std::string& name, Sampler run) {
+  return {cat("sampler18_", name, "_b16"), [=] {
+            const auto around = std::make_shared<Surroundings>();
+            const Tensor stored = values({16, 3, 32, 32}, Layout::channels_last);
+            const AnyModel net = [stored](const Tensor&, const Tensor&, const Condition&) {
+              return stored;
+            };
+            return Work{.step = [=] {
+              const NoGrad no_grad;
+              (void)run(net, stored, around->noise);
+            }};
+          }};
+}
+
 Row patches() {
   return {"patches64_of_1024", [] {
             constexpr int64_t kSize = 1024;
@@ -83,12 +100,27 @@ void add_sampler_rows(Rows& rows) {
   constexpr auto kOde = DenoisingType::ode, kX0 = DenoisingType::x0;
   rows.push_back(sampler("euler", kOde, [](Surroundings&) { return EulerSolver{}; }));
   rows.push_back(sampler("heun", kOde, [](Surroundings&) { return HeunSolver{}; }));
-  rows.push_back(sampler("stochastic_heun", kOde, [](Surroundings& s) {
-    ChurnOptions churn;
-    churn.noise = &s.noise;
-    churn.S_churn = 40;
-    return EDMStochasticHeunSolver{churn};
-  }));
+  const auto churn = [](Surroundings& s) {
+    ChurnOptions options;
+    options.noise = &s.noise;
+    options.S_churn = 40;
+    return options;
+  };
+  rows.push_back(sampler("stochastic_euler", kOde,
+                         [=](Surroundings& s) { return EDMStochasticEulerSolver{churn(s)}; }));
+  rows.push_back(sampler("stochastic_heun", kOde,
+                         [=](Surroundings& s) { return EDMStochasticHeunSolver{churn(s)}; }));
+  for (const double S_churn : {0.0, 40.0}) {
+    const char* churned = S_churn > 0 ? "_churn" : "";
+    rows.push_back(legacy_sampler(
+        cat("deterministic_sampler", churned), [=](const auto& net, const Tensor& x, auto& noise) {
+          return deterministic_sampler(net, x, {}, noise, {.S_churn = S_churn});
+        }));
+    rows.push_back(legacy_sampler(
+        cat("stochastic_sampler", churned), [=](const auto& net, const Tensor& x, auto& noise) {
+          return stochastic_sampler(net, x, {}, noise, {.S_churn = S_churn});
+        }));
+  }
   rows.push_back(
       sampler("ddim", kX0, [](Surroundings& s) { return DDIMSolver{.scheduler = &s.scheduler}; }));
   rows.push_back(sampler(

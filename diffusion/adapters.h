@@ -30,9 +30,11 @@ struct ConcatConditionWrapperConfig {
 };
 
 /// Joins an image condition to x along the channels and passes a vector condition on.
-/// The condition: one tensor (the image), or either or both of the two keys. @shape image [B, Cc,
-/// ...] with x's spatial sizes, vector [B, D]
-/// @throws ShapeError if neither key is there, or sizes differ from x's
+/// The condition: one tensor (the image), or either or both of the two keys. Beside these the model
+/// gets what else is named, such as "augment_labels", with the vector as "class_labels".
+/// @shape image [B, Cc, ...] with x's spatial sizes, vector [B, D]
+/// @throws ShapeError if neither key is there, sizes differ from x's, or the model does not know a
+///         name
 class ConcatConditionWrapper : public nn::Module {
  public:
   using Config = ConcatConditionWrapperConfig;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <numbers>
 #include <vector>
 
 namespace brume::diffusion {
@@ -11,5 +12,12 @@ namespace brume::diffusion {
 /// @throws ShapeError naming `who` unless M >= 2, 0 < C_1 < 1 and C_2 > 0
 /// @source Nichol and Dhariwal 2021, arXiv:2102.09672; as in Karras et al. 2022, arXiv:2206.00364
 std::vector<float> iddpm_levels(const char* who, int64_t M, double C_1, double C_2);
+/// The same with alpha_bar in f32 and levels in f64, as the reference's older sampler has them.
+std::vector<double> iddpm_levels_f64(const char* who, int64_t M, double C_1, double C_2);
+/// The schedule's angle at index j, a number or a tensor: alpha_bar(j) = sin^2(angle).
+template <class T>
+T iddpm_angle(const T& j, int64_t M, double C_2) {
+  return j * (std::numbers::pi / 2) / static_cast<double>(M) / (C_2 + 1);
+}
 
 }  // namespace brume::diffusion

@@ -33,7 +33,12 @@ Tensor MSEDSMLoss::weighted(const Tensor& x0, const Tensor& weight, Generator& r
   Shape shape = w.shape();
   while (shape.rank() < x0.rank()) shape.push_back(1);
   w = reshape(w, shape);
-  if (weight.defined()) w = w * weight;
+  if (weight.defined()) {
+    check(broadcast_shapes(weight.shape(), x0.shape(), "WeightedMSEDSMLoss") == x0.shape(),
+          "WeightedMSEDSMLoss: the weight of ", weight.shape(), " is larger than data of ",
+          x0.shape());
+    w = w * weight;
+  }
   const Tensor loss = weighted_square_error(w, prediction, x0);
   switch (options_.reduction) {
     case Reduction::none:

@@ -47,6 +47,7 @@ class WeightedMSEDSMLoss : private MSEDSMLoss {
  public:
   using MSEDSMLoss::MSEDSMLoss;
   /// @shape  weight broadcasts to x0
+  /// @throws ShapeError if it does not
   Tensor operator()(const Tensor& x0, const Tensor& weight, Generator& rng,
                     const Condition& condition = {}, const Tensor& t = {}) const {
     return weighted(x0, weight, rng, condition, t);

@@ -1,5 +1,7 @@
 #include <brume/diffusion/model.h>
 
+#include <algorithm>
+#include <array>
 #include <mutex>
 #include <unordered_map>
 
@@ -47,6 +49,17 @@ AnyModel::AnyModel(nn::Ref<nn::Module> module) : module_(std::move(module)) {
 Tensor AnyModel::operator()(const Tensor& x, const Tensor& t, const Condition& condition) const {
   check<Error>(static_cast<bool>(call_), "AnyModel: holds no model");
   return call_(x, t, condition);
+}
+
+void Denoiser::check_gives(std::initializer_list<DenoisingType> wanted, const char* who) const {
+  check<Error>(static_cast<bool>(call_), who, ": the denoiser is empty");
+  if (!type_ || std::find(wanted.begin(), wanted.end(), *type_) != wanted.end()) return;
+  constexpr std::array kGives{"dx/dt of the ODE (DenoisingType::ode)",
+                              "the drift of the SDE (DenoisingType::sde)",
+                              "the prediction of x0 (DenoisingType::x0)"};
+  const auto name = [&](DenoisingType type) { return kGives[static_cast<size_t>(type)]; };
+  throw ShapeError(cat(who, ": wants ", name(*wanted.begin()), ", but the denoiser gives ",
+                       name(*type_), "; choose its type in denoiser(scheduler, {.type = ...})"));
 }
 
 Predictor bind(AnyModel model, Condition condition) {

@@ -4,6 +4,8 @@
 
 #include <concepts>
 #include <functional>
+#include <initializer_list>
+#include <optional>
 #include <string>
 #include <typeindex>
 
@@ -23,8 +25,38 @@ concept Model = requires(M& m, const Tensor& x, const Tensor& t, const Condition
 
 /// (x, t) -> prediction. @shape x and the result [B, ...], t [B]
 using Predictor = std::function<Tensor(const Tensor& x, const Tensor& t)>;
-/// (x, t) -> dx/dt.
-using Denoiser = std::function<Tensor(const Tensor& x, const Tensor& t)>;
+
+/// What a denoiser gives: dx/dt of the probability-flow ODE, the drift of the reverse SDE, or the
+/// prediction of x0.
+enum class DenoisingType { ode, sde, x0 };
+
+class LinearGaussianNoiseScheduler;
+
+/// (x, t) -> what a solver integrates. Any callable; one that denoiser() made knows what it gives,
+/// and of which noise process, so that solvers can refuse what they were not made for.
+class Denoiser {
+ public:
+  Denoiser() = default;
+  template <class F>
+  requires(std::convertible_to<F, Predictor> && !std::same_as<std::remove_cvref_t<F>, Denoiser>)
+      Denoiser(F f)
+      : call_(std::move(f)) {}
+  /// The process must outlive it.
+  Denoiser(Predictor call, DenoisingType type, const LinearGaussianNoiseScheduler& process)
+      : call_(std::move(call)), type_(type), process_(&process) {}
+
+  explicit operator bool() const { return static_cast<bool>(call_); }
+  Tensor operator()(const Tensor& x, const Tensor& t) const { return call_(x, t); }
+  /// Null if it is not known.
+  const LinearGaussianNoiseScheduler* process() const { return process_; }
+  /// @throws ShapeError naming `who` if it is known to give something that is not `wanted`
+  void check_gives(std::initializer_list<DenoisingType> wanted, const char* who) const;
+
+ private:
+  Predictor call_;
+  std::optional<DenoisingType> type_;
+  const LinearGaussianNoiseScheduler* process_ = nullptr;
+};
 
 using ModelCall = std::function<Tensor(const Tensor& x, const Tensor& t, const Condition& c)>;
 

@@ -14,6 +14,14 @@ Tensor NoiseSource::normal(const Shape& shape, TensorOptions options) {
               [&](const Shape& of, Generator& rng) { return brume::normal(of, rng, options); });
 }
 
+void NoiseSource::skip_normal_like(const Tensor& x) {
+  const TensorOptions options{.dtype = x.dtype(), .device = x.device()};
+  if (shared_) return skip_normal(x.shape(), *shared_, options);
+  Shape single = x.shape();
+  single[0] = 1;
+  for (Generator& rng : own_) skip_normal(single, rng, options);
+}
+
 Tensor NoiseSource::gamma(const Shape& shape, double concentration, TensorOptions options) {
   return draw(shape, options, [&](const Shape& of, Generator& rng) {
     return brume::gamma(of, concentration, rng, options);

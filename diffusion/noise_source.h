@@ -24,6 +24,8 @@ class NoiseSource {
   Tensor normal_like(const Tensor& x) {
     return normal(x.shape(), {.dtype = x.dtype(), .device = x.device()});
   }
+  /// Leaves this as normal_like(x) would, without making the numbers where that can be told ahead.
+  void skip_normal_like(const Tensor& x);
   /// Standard gamma numbers. @shape as normal
   Tensor gamma(const Shape& shape, double concentration, TensorOptions options = {});
 

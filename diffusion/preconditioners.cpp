@@ -5,6 +5,7 @@
 #include <brume/autograd/ops/shape.h>
 #include <brume/diffusion/data_scale.h>
 #include <brume/diffusion/iddpm_levels.h>
+#include <brume/diffusion/vp_levels.h>
 
 namespace brume::diffusion {
 
@@ -91,12 +92,12 @@ VPPreconditioner::VPPreconditioner(AnyModel model, const Config& config)
 
 Tensor VPPreconditioner::sigma(const Tensor& t) const {
   const Tensor d = convert(beta_d_, t.dtype()), b = convert(beta_min_, t.dtype());
-  return sqrt(expm1(square(t) * (d * 0.5) + t * b));
+  return vp_level(t, d, b);
 }
 
 Tensor VPPreconditioner::sigma_inv(const Tensor& sigma) const {
   const Tensor d = convert(beta_d_, sigma.dtype()), b = convert(beta_min_, sigma.dtype());
-  return (sqrt(square(b) + 2.0 * d * log1p(square(sigma))) - b) / d;
+  return vp_level_inv(sigma, d, b);
 }
 
 AffineCoefficients VPPreconditioner::compute_coefficients(const Tensor& sigma) const {

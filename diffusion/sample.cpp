@@ -22,6 +22,8 @@ Tensor times_of(const Tensor& xN, const NoiseScheduler& scheduler, const SampleO
   for (size_t i = 1; i < times.size(); ++i)
     check(times[i] < times[i - 1], "sample: time_steps must decrease, but go from ", times[i - 1],
           " to ", times[i], " in step ", i);
+  check(times.back() >= 0, "sample: times must not be negative, but time_steps end at ",
+        times.back());
   return transfer(convert(options.time_steps, xN.dtype()), xN.device());
 }
 
@@ -43,6 +45,8 @@ bool is_finite(const Tensor& x) {
 
 Tensor sample(const Denoiser& denoiser, const Tensor& xN, const NoiseScheduler& scheduler,
               const SampleOptions& options) {
+  check<Error>(static_cast<bool>(denoiser), "sample: the denoiser is empty");
+  check<Error>(static_cast<bool>(options.solver), "sample: the solver is empty");
   const Tensor times = times_of(xN, scheduler, options);
   const int64_t batch = xN.size(0), steps = times.numel() - 1;
   const auto at = [&](int64_t i) { return expand(slice(times, 0, i, i + 1), {batch}); };

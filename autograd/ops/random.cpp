@@ -51,6 +51,13 @@ Tensor normal(const Shape& shape, Generator& rng, TensorOptions options) {
       [&](auto values) { rng.fill_normal(values); });
 }
 
+void skip_normal(const Shape& shape, Generator& rng, TensorOptions options) {
+  if (rng.is_torch() || rng.recording())
+    (void)normal(shape, rng, options);
+  else
+    rng.advance(static_cast<uint64_t>(numel(shape)));
+}
+
 Tensor uniform(const Shape& shape, Generator& rng, TensorOptions options) {
   return draw(
       shape, rng, options, Distribution::uniform,

@@ -9,6 +9,8 @@ namespace brume {
 /// Standard normal numbers. Images pass their shape as logical [B, C, H, W]; numbers are drawn in
 /// that order whatever the layout.
 Tensor normal(const Shape& shape, Generator& rng, TensorOptions options = {});
+/// Leaves `rng` as normal(...) of these arguments would.
+void skip_normal(const Shape& shape, Generator& rng, TensorOptions options = {});
 /// Uniform on [0, 1).
 Tensor uniform(const Shape& shape, Generator& rng, TensorOptions options = {});
 /// Standard gamma numbers. @throws ShapeError if concentration < 1

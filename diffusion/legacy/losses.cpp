@@ -8,6 +8,7 @@
 #include <brume/autograd/ops/shape.h>
 #include <brume/diffusion/data_scale.h>
 #include <brume/diffusion/schedulers/time_grid.h>
+#include <brume/diffusion/vp_levels.h>
 
 namespace brume::diffusion {
 namespace {
@@ -33,7 +34,7 @@ Tensor log_uniform(double low, double high, const Shape& shape, const Tensor& im
 }
 
 void check_options(const char* who, const EDMLossOptions& o) {
-  check(o.P_std > 0, who, ": P_std must be positive, got ", o.P_std);
+  check(o.P_std > 0 && std::isfinite(o.P_std), who, ": P_std must be positive, got ", o.P_std);
   check_data_scale(who, o.sigma_data);
 }
 
@@ -45,7 +46,7 @@ Tensor edm_weight(const char* who, const nn::OneOrMany<double>& sigma_data, cons
       transfer(convert(from_vector(sigma_data.expand(static_cast<size_t>(shape[1]), who), shape),
                        images.dtype()),
                images.device());
-  return (square(sigma) + square(data)) / square(sigma * data);
+  return edm_loss_weight(sigma, data);
 }
 
 // w (net(y + sigma n, sigma) - y)^2
@@ -90,9 +91,7 @@ Tensor EDMLossLogUniform::operator()(const AnyModel& net, const Tensor& images, 
 }
 
 VPLoss::VPLoss(VPLossOptions options) : options_(options) {
-  check(options.beta_d > 0 && options.beta_min > 0,
-        "VPLoss: beta_d and beta_min must be positive, got ", options.beta_d, " and ",
-        options.beta_min);
+  check_betas("VPLoss", options.beta_d, options.beta_min);
   check(0 < options.epsilon_t && options.epsilon_t < 1, "VPLoss: epsilon_t must be in (0, 1), got ",
         options.epsilon_t);
 }
@@ -101,7 +100,7 @@ Tensor VPLoss::operator()(const AnyModel& net, const Tensor& images, Generator& 
                           const LegacyLossInputs& inputs) const {
   const Tensor u = uniform(one_each("VPLoss", images), rng, like(images));
   const Tensor t = u * (options_.epsilon_t - 1) + 1.0;
-  const Tensor sigma = sqrt(expm1(square(t) * (0.5 * options_.beta_d) + t * options_.beta_min));
+  const Tensor sigma = vp_level(t, options_.beta_d, options_.beta_min);
   const AugmentedImages p = augmented(images, inputs);
   return denoising_error("VPLoss", net, p.clean, sigma, 1.0 / square(sigma), p.condition, rng);
 }

@@ -1,12 +1,11 @@
 #include <brume/diffusion/legacy/preconditioners.h>
 
-#include <numbers>
-
 #include <brume/autograd/ops/index.h>
 #include <brume/autograd/ops/pointwise.h>
 #include <brume/autograd/ops/resample.h>
 #include <brume/autograd/ops/shape.h>
 #include <brume/diffusion/data_scale.h>
+#include <brume/diffusion/iddpm_levels.h>
 #include <brume/diffusion/legacy/vorticity_residual.h>
 
 namespace brume::diffusion {
@@ -46,6 +45,52 @@ Tensor level(const char* who, const Tensor& sigma, const Tensor& x) {
   return reshape(to(sigma, x.dtype()), shape);
 }
 
+void check_range(const char* who, double sigma_min, double sigma_max) {
+  check(0 <= sigma_min && sigma_min < sigma_max, who, ": wants 0 <= sigma_min < sigma_max, got ",
+        sigma_min, " and ", sigma_max);
+}
+
+// The network's input channels that are not its own embeddings of places and lead times.
+int64_t image_channels(const nn::AnyUNetConfig& config, int64_t in_channels) {
+  return std::visit(
+      [in_channels](const auto& c) {
+        int64_t own = 0;
+        if constexpr (requires { c.N_grid_channels; }) own += c.N_grid_channels;
+        if constexpr (requires { c.lead_time_channels; }) own += c.lead_time_channels.value_or(0);
+        return in_channels - own;
+      },
+      config);
+}
+
+// The condition, whose labels have one row for each sample, or one for all; a tensor without a name
+// is class labels.
+Condition labelled(const char* who, const Condition& condition, const Tensor& x) {
+  Condition c = condition.named("class_labels");
+  for (const char* name : {"class_labels", "augment_labels"})
+    if (const Tensor labels = c.find(name); labels.defined())
+      check(labels.rank() >= 1 && x.rank() >= 1 &&
+                (labels.size(0) == 1 || labels.size(0) == x.size(0)),
+            who, ": '", name, "' of ", labels.shape(), " do not fit the batch of x of ", x.shape());
+  return c;
+}
+
+// The image `name` of a condition, which stands beside x in a network of `channels`.
+Tensor image_beside(const char* who, const Condition& condition, const char* name, int64_t channels,
+                    const Tensor& x) {
+  const Tensor image = condition.find(name);
+  check(x.rank() >= 2, who, ": wants x of shape [B, C, ...], got ", x.shape());
+  if (!image.defined()) {
+    check(x.size(1) >= channels, who, ": wants an image of ", channels - x.size(1),
+          " channels as condition '", name, "' beside x of ", x.shape());
+    return image;
+  }
+  Shape wanted = x.shape();
+  if (image.rank() == x.rank()) wanted[1] = image.size(1);
+  check(image.shape() == wanted, who, ": '", name, "' of ", image.shape(), " does not fit x of ",
+        x.shape(), "; all axes but the channels must agree");
+  return image;
+}
+
 }  // namespace
 
 VPPrecond::VPPrecond(const Config& c)
@@ -53,12 +98,14 @@ VPPrecond::VPPrecond(const Config& c)
           network(c.model, c.img_resolution, c.img_channels, c.img_channels, c.use_fp16),
           {.beta_d = c.beta_d, .beta_min = c.beta_min, .M = c.M}),
       epsilon_t_(c.epsilon_t) {
+  check(0 < c.epsilon_t && c.epsilon_t < 1, "VPPrecond: epsilon_t must be in (0, 1), got ",
+        c.epsilon_t);
   made_from<VPPrecond>(c);
 }
 
 Tensor VPPrecond::operator()(const Tensor& x, const Tensor& sigma,
                              const Condition& condition) const {
-  return denoise(x, level("VPPrecond", sigma, x), condition.named("class_labels"));
+  return denoise(x, level("VPPrecond", sigma, x), labelled("VPPrecond", condition, x));
 }
 
 VEPrecond::VEPrecond(const Config& c)
@@ -66,12 +113,13 @@ VEPrecond::VEPrecond(const Config& c)
           network(c.model, c.img_resolution, c.img_channels, c.img_channels, c.use_fp16)),
       sigma_min_(c.sigma_min),
       sigma_max_(c.sigma_max) {
+  check_range("VEPrecond", c.sigma_min, c.sigma_max);
   made_from<VEPrecond>(c);
 }
 
 Tensor VEPrecond::operator()(const Tensor& x, const Tensor& sigma,
                              const Condition& condition) const {
-  return denoise(x, level("VEPrecond", sigma, x), condition.named("class_labels"));
+  return denoise(x, level("VEPrecond", sigma, x), labelled("VEPrecond", condition, x));
 }
 
 iDDPMPrecond::iDDPMPrecond(const Config& c)
@@ -85,7 +133,7 @@ iDDPMPrecond::iDDPMPrecond(const Config& c)
 
 Tensor iDDPMPrecond::operator()(const Tensor& x, const Tensor& sigma,
                                 const Condition& condition) const {
-  return denoise(x, level("iDDPMPrecond", sigma, x), condition.named("class_labels"));
+  return denoise(x, level("iDDPMPrecond", sigma, x), labelled("iDDPMPrecond", condition, x));
 }
 
 double iDDPMPrecond::sigma_min() const { return select(levels(), 0, -2).item(); }
@@ -97,8 +145,7 @@ Tensor iDDPMPrecond::round_sigma(const Tensor& sigma) const {
 }
 
 Tensor iDDPMPrecond::alpha_bar(const Tensor& j) const {
-  const auto M = static_cast<double>(levels().size(0) - 1);
-  return square(sin(convert(j, DType::f32) * (std::numbers::pi / 2 / M / (C_2_ + 1))));
+  return square(sin(iddpm_angle(convert(j, DType::f32), levels().size(0) - 1, C_2_)));
 }
 
 EDMPrecond::EDMPrecond(const Config& c)
@@ -107,15 +154,19 @@ EDMPrecond::EDMPrecond(const Config& c)
                   c.img_out_channels.value_or(c.img_channels), c.use_fp16),
           {.sigma_data = c.sigma_data}),
       sigma_min_(c.sigma_min),
-      sigma_max_(c.sigma_max) {
+      sigma_max_(c.sigma_max),
+      channels_(image_channels(c.model, c.img_in_channels.value_or(c.img_channels))) {
+  check_range("EDMPrecond", c.sigma_min, c.sigma_max);
   made_from<EDMPrecond>(c);
 }
 
 Tensor EDMPrecond::operator()(const Tensor& x, const Tensor& sigma,
                               const Condition& condition) const {
   validate_input(x);
-  const Condition c = condition.named("condition");
-  return denoise(x, level("EDMPrecond", sigma, x), c.without("condition"), c.find("condition"));
+  const char* who = "EDMPrecond";
+  const Condition c = labelled(who, condition.named("condition"), x);
+  return denoise(x, level(who, sigma, x), c.without("condition"),
+                 image_beside(who, c, "condition", channels_, x));
 }
 
 EDMPrecondSuperResolution::EDMPrecondSuperResolution(const Config& c)
@@ -124,7 +175,9 @@ EDMPrecondSuperResolution::EDMPrecondSuperResolution(const Config& c)
                                        c.use_fp16)),
       sigma_data_(c.sigma_data),
       sigma_min_(c.sigma_min),
-      sigma_max_(c.sigma_max) {
+      sigma_max_(c.sigma_max),
+      channels_(image_channels(c.model, c.img_in_channels + c.img_out_channels)) {
+  check_range("EDMPrecondSuperResolution", c.sigma_min, c.sigma_max);
   check_data_scale("EDMPrecondSuperResolution", sigma_data_);
   made_from<EDMPrecondSuperResolution>(c);
 }
@@ -135,9 +188,10 @@ AffineCoefficients EDMPrecondSuperResolution::compute_coefficients(const Tensor&
 
 Tensor EDMPrecondSuperResolution::operator()(const Tensor& x, const Tensor& sigma,
                                              const Condition& condition) const {
-  const Condition c = condition.named("img_lr");
-  return denoise(x, level("EDMPrecondSuperResolution", sigma, x), c.without("img_lr"),
-                 c.find("img_lr"));
+  const char* who = "EDMPrecondSuperResolution";
+  const Condition c = labelled(who, condition.named("img_lr"), x);
+  return denoise(x, level(who, sigma, x), c.without("img_lr"),
+                 image_beside(who, c, "img_lr", channels_, x));
 }
 
 EDMPrecondSR::EDMPrecondSR(const Config& c)
@@ -167,13 +221,14 @@ VEPrecond_dfsr::VEPrecond_dfsr(const Config& c)
     : model_(network(c.model, c.img_resolution, c.img_channels, c.img_channels, c.use_fp16)),
       sigma_min_(c.sigma_min),
       sigma_max_(c.sigma_max) {
+  check_range("VEPrecond_dfsr", c.sigma_min, c.sigma_max);
   child("model", model_.module());
 }
 
 Tensor VEPrecond_dfsr::operator()(const Tensor& x, const Tensor& sigma,
                                   const Condition& condition) const {
   const Tensor label = reshape(level("VEPrecond_dfsr", sigma, x), {sigma.numel()});
-  return model_(x, label, condition.named("class_labels"));
+  return model_(x, label, labelled("VEPrecond_dfsr", condition, x));
 }
 
 namespace {
@@ -195,6 +250,7 @@ VEPrecond_dfsr_cond::VEPrecond_dfsr_cond(const Config& c)
       sigma_max_(c.sigma_max),
       mean_(c.dataset_mean),
       scale_(c.dataset_scale) {
+  check_range("VEPrecond_dfsr_cond", c.sigma_min, c.sigma_max);
   const int64_t width = width_of(c.model);
   const auto conv = [this, width](const char* name, int64_t in_channels, int64_t kernel) {
     return child<nn::ConvNd>(name,
@@ -211,7 +267,8 @@ Tensor VEPrecond_dfsr_cond::operator()(const Tensor& x, const Tensor& sigma,
   const Tensor label = reshape(level("VEPrecond_dfsr_cond", sigma, x), {sigma.numel()});
   const Tensor missed = vorticity_residual_gradient(x * scale_ + mean_) / scale_;
   const Tensor beside = around(*emb_last_, gelu(emb_first_(missed)));
-  return model_(cat({around(*conv_in_, x), beside}, 1), label, condition.named("class_labels"));
+  return model_(cat({around(*conv_in_, x), beside}, 1), label,
+                labelled("VEPrecond_dfsr_cond", condition, x));
 }
 
 }  // namespace brume::diffusion

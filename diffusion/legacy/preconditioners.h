@@ -166,6 +166,7 @@ class EDMPrecond : public EDMPreconditioner, public NoiseLevels {
 
  private:
   double sigma_min_, sigma_max_;
+  int64_t channels_;  // of x and the image together
 };
 
 struct EDMPrecondSuperResolutionConfig {
@@ -201,6 +202,7 @@ class EDMPrecondSuperResolution : public BaseAffinePreconditioner, public NoiseL
 
  private:
   double sigma_data_, sigma_min_, sigma_max_;
+  int64_t channels_;  // of x and the image together
 };
 
 struct EDMPrecondSRConfig {

@@ -7,7 +7,15 @@
 #include <brume/autograd/ops/pointwise.h>
 #include <brume/autograd/ops/reduce.h>
 #include <brume/autograd/ops/shape.h>
+#include <brume/diffusion/iddpm_levels.h>
 #include <brume/diffusion/legacy/preconditioners.h>
+#include <brume/diffusion/schedulers/edm.h>
+#include <brume/diffusion/schedulers/iddpm.h>
+#include <brume/diffusion/schedulers/time_grid.h>
+#include <brume/diffusion/schedulers/ve.h>
+#include <brume/diffusion/schedulers/vp.h>
+#include <brume/diffusion/solvers/edm_stochastic.h>
+#include <brume/diffusion/vp_levels.h>
 
 namespace brume::diffusion {
 namespace {
@@ -75,17 +83,33 @@ class LegacyNetwork {
   Condition condition_;
 };
 
-void check_run(const char* who, int64_t num_steps, double sigma_min, double sigma_max,
-               double S_churn) {
-  check(num_steps >= 2, who, ": wants at least 2 steps, got ", num_steps);
-  check(0 < sigma_min && sigma_min < sigma_max, who,
+// What the options of both samplers have in common, with the range that the network leaves.
+template <class Options>
+void check_run(const char* who, const Options& o, double sigma_min, double sigma_max) {
+  check_steps(who, o.num_steps);
+  check(0 < sigma_min && sigma_min < sigma_max && std::isfinite(sigma_max), who,
         ": wants 0 < sigma_min < sigma_max within the network's range, got ", sigma_min, " and ",
         sigma_max);
-  check(S_churn >= 0, who, ": S_churn must not be negative, got ", S_churn);
+  check(0 < o.rho && std::isfinite(o.rho), who, ": rho must be positive, got ", o.rho);
+  check(0 <= o.S_churn && std::isfinite(o.S_churn), who, ": S_churn must not be negative, got ",
+        o.S_churn);
+  check_churn(who, o.S_min, o.S_max, o.S_noise);
+}
+
+// x with noise of this standard deviation; a draw is taken in any case, as in the reference.
+Tensor with_noise(const Tensor& x, double deviation, NoiseSource& noise) {
+  if (deviation != 0) return add_scaled(x, noise.normal_like(x), deviation);
+  noise.skip_normal_like(x);
+  return x;
+}
+
+// a x + b y
+Tensor blend(double a, const Tensor& x, double b, const Tensor& y) {
+  const TensorOptions options{.dtype = x.dtype(), .device = x.device()};
+  return combine(scalar(a, options), x, scalar(b, options), y);
 }
 
 std::vector<double> polynomial_levels(double sigma_min, double sigma_max, double rho, int64_t n) {
-  check(rho > 0, "sampler: rho must be positive, got ", rho);
   const double first = std::pow(sigma_max, 1 / rho), last = std::pow(sigma_min, 1 / rho);
   std::vector<double> out;
   for (int64_t i = 0; i < n; ++i)
@@ -111,7 +135,7 @@ Tensor stochastic_sampler(const AnyModel& net, const Tensor& latents,
   const LegacyNetwork network("stochastic_sampler", net, latents, inputs);
   const double low = std::max(o.sigma_min, network.levels().sigma_min());
   const double high = std::min(o.sigma_max, network.levels().sigma_max());
-  check_run("stochastic_sampler", o.num_steps, low, high, o.S_churn);
+  check_run("stochastic_sampler", o, low, high);
   std::vector<double> t;
   for (double sigma : polynomial_levels(low, high, o.rho, o.num_steps))
     t.push_back(network.rounded(sigma));
@@ -124,7 +148,7 @@ Tensor stochastic_sampler(const AnyModel& net, const Tensor& latents,
     const double gamma = churns ? o.S_churn / static_cast<double>(o.num_steps) : 0;
     const double t_hat = network.rounded(t[i] + gamma * t[i]);
     const double added = std::sqrt(std::max(t_hat * t_hat - t[i] * t[i], 0.0)) * o.S_noise;
-    const Tensor x_hat = add_scaled(x, noise.normal_like(x), added);
+    const Tensor x_hat = with_noise(x, added, noise);
     const Tensor d = slope(x_hat, t_hat);
     const double h = t[i + 1] - t_hat;
     x = add_scaled(x_hat, d, h);
@@ -137,10 +161,6 @@ Tensor stochastic_sampler(const AnyModel& net, const Tensor& latents,
 
 namespace {
 
-double vp_sigma(double t, double beta_d, double beta_min) {
-  return std::sqrt(std::exp(0.5 * beta_d * t * t + beta_min * t) - 1);
-}
-
 // sigma(t) and s(t) with their derivatives.
 struct Curve {
   Schedule schedule;
@@ -150,7 +170,7 @@ struct Curve {
   double sigma(double t) const {
     switch (schedule) {
       case Schedule::vp:
-        return vp_sigma(t, beta_d, beta_min);
+        return vp_level(t, beta_d, beta_min);
       case Schedule::ve:
         return std::sqrt(t);
       case Schedule::linear:
@@ -172,9 +192,7 @@ struct Curve {
   double sigma_inv(double sigma) const {
     switch (schedule) {
       case Schedule::vp:
-        return (std::sqrt(beta_min * beta_min + 2 * beta_d * std::log(1 + sigma * sigma)) -
-                beta_min) /
-               beta_d;
+        return vp_level_inv(sigma, beta_d, beta_min);
       case Schedule::ve:
         return sigma * sigma;
       case Schedule::linear:
@@ -193,40 +211,33 @@ struct Curve {
 struct Range {
   double sigma_min, sigma_max;
 };
+template <class Config>
+Range range_of(const Config& scheduler) {
+  return {scheduler.sigma_min, scheduler.sigma_max};
+}
 Range default_range(const DeterministicSamplerOptions& o) {
   switch (o.discretization) {
-    case Discretization::vp:
-      return {vp_sigma(o.epsilon_s, 19.1, 0.1), vp_sigma(1, 19.1, 0.1)};
+    case Discretization::vp: {
+      const VPNoiseSchedulerConfig vp;
+      return {vp_level(o.epsilon_s, vp.beta_d, vp.beta_min), vp_level(1.0, vp.beta_d, vp.beta_min)};
+    }
     case Discretization::ve:
-      return {0.02, 100};
+      return range_of(VENoiseSchedulerConfig());
     case Discretization::iddpm:
-      return {0.002, 81};
+      return range_of(IDDPMNoiseSchedulerConfig());
     case Discretization::edm:
       break;
   }
-  return {0.002, 80};
+  return range_of(EDMNoiseSchedulerConfig());
 }
 
-// The reference's table here: the recursion in f64, but its ratios in f32.
 std::vector<double> iddpm_table(const DeterministicSamplerOptions& o, Range range) {
-  check(o.M >= 2, "deterministic_sampler: M must be at least 2, got ", o.M);
-  const auto alpha_bar = [&](int64_t j) {
-    const auto angle = static_cast<float>(0.5 * std::numbers::pi * static_cast<double>(j) /
-                                          static_cast<double>(o.M) / (o.C_2 + 1));
-    const float s = std::sin(angle);
-    return s * s;
-  };
-  std::vector<double> u(static_cast<size_t>(o.M) + 1), kept;
-  for (int64_t j = o.M; j > 0; --j) {
-    const float ratio = std::max(alpha_bar(j - 1) / alpha_bar(j), static_cast<float>(o.C_1));
-    const double level = u[static_cast<size_t>(j)];
-    u[static_cast<size_t>(j - 1)] = std::sqrt((level * level + 1) / double{ratio} - 1);
-  }
-  for (double level : u)
-    if (range.sigma_min <= level && level <= range.sigma_max) kept.push_back(level);
-  check(!kept.empty(), "deterministic_sampler: no level of the table is between ", range.sigma_min,
+  std::vector<double> u = iddpm_levels_f64("deterministic_sampler", o.M, o.C_1, o.C_2);
+  std::erase_if(u,
+                [&](double level) { return level < range.sigma_min || level > range.sigma_max; });
+  check(!u.empty(), "deterministic_sampler: no level of the table is between ", range.sigma_min,
         " and ", range.sigma_max);
-  return kept;
+  return u;
 }
 
 std::vector<double> noise_levels(const DeterministicSamplerOptions& o, Range range,
@@ -239,7 +250,7 @@ std::vector<double> noise_levels(const DeterministicSamplerOptions& o, Range ran
     const double f = static_cast<double>(i) / static_cast<double>(o.num_steps - 1);
     switch (o.discretization) {
       case Discretization::vp:
-        out.push_back(vp_sigma(1 + f * (o.epsilon_s - 1), curve.beta_d, curve.beta_min));
+        out.push_back(vp_level(1 + f * (o.epsilon_s - 1), curve.beta_d, curve.beta_min));
         break;
       case Discretization::ve:
         out.push_back(range.sigma_max * std::pow(range.sigma_min / range.sigma_max, f));
@@ -264,9 +275,7 @@ Tensor deterministic_sampler(const AnyModel& net, const Tensor& latents,
   Range range = default_range(o);
   range.sigma_min = std::max(o.sigma_min.value_or(range.sigma_min), network.levels().sigma_min());
   range.sigma_max = std::min(o.sigma_max.value_or(range.sigma_max), network.levels().sigma_max());
-  check_run(who, o.num_steps, range.sigma_min, range.sigma_max, o.S_churn);
-  check(o.C_1 > 0 && o.C_2 >= 0, who, ": C_1 must be positive and C_2 not negative, got ", o.C_1,
-        " and ", o.C_2);
+  check_run(who, o, range.sigma_min, range.sigma_max);
   check(o.epsilon_s > 0 && o.epsilon_s < 1, who, ": epsilon_s must be between 0 and 1, got ",
         o.epsilon_s);
   check(o.alpha > 0 && o.alpha <= 1, who, ": alpha must be in (0, 1], got ", o.alpha);
@@ -278,11 +287,20 @@ Tensor deterministic_sampler(const AnyModel& net, const Tensor& latents,
   for (double sigma : noise_levels(o, range, c)) t.push_back(c.sigma_inv(network.rounded(sigma)));
   t.push_back(0);
 
+  // dx/dt = of_x x + of_x0 x0
+  struct Slope {
+    double of_x, of_x0;
+    Tensor x0;
+  };
   const auto slope = [&](const Tensor& x, double at) {
-    const Tensor input = to(x / c.s(at), DType::f32);
-    const Tensor prediction = to(network(input, c.sigma(at)), DType::f64);
-    const double rate = c.sigma_dot(at) / c.sigma(at);
-    return add_scaled(x * (rate + c.s_dot(at) / c.s(at)), prediction, -rate * c.s(at));
+    const double scale = c.s(at), rate = c.sigma_dot(at) / c.sigma(at);
+    const Tensor input = to(scale == 1 ? x : x / scale, DType::f32);
+    return Slope{rate + c.s_dot(at) / scale, -rate * scale,
+                 to(network(input, c.sigma(at)), DType::f64)};
+  };
+  // x after h of this slope.
+  const auto moved = [](const Tensor& x, const Slope& d, double h) {
+    return blend(1 + h * d.of_x, x, h * d.of_x0, d.x0);
   };
   Tensor x = to(latents, DType::f64) * (c.sigma(t[0]) * c.s(t[0]));
   for (size_t i = 0; i + 1 < t.size(); ++i) {
@@ -293,15 +311,18 @@ Tensor deterministic_sampler(const AnyModel& net, const Tensor& latents,
                : 0;
     const double t_hat = c.sigma_inv(network.rounded(sigma * (1 + gamma))), up = c.sigma(t_hat);
     const double added = std::sqrt(std::max(up * up - sigma * sigma, 0.0)) * c.s(t_hat) * o.S_noise;
-    const Tensor x_hat = add_scaled(x * (c.s(t_hat) / c.s(t[i])), noise.normal_like(x), added);
+    const double rescaled = c.s(t_hat) / c.s(t[i]);
+    const Tensor x_hat = with_noise(rescaled == 1 ? x : x * rescaled, added, noise);
     const double h = t[i + 1] - t_hat;
-    const Tensor d = slope(x_hat, t_hat);
+    const Slope d = slope(x_hat, t_hat);
     if (o.solver == LegacySolver::euler || i + 2 == t.size()) {
-      x = add_scaled(x_hat, d, h);
+      x = moved(x_hat, d, h);
     } else {
       const double second = h / (2 * o.alpha);
-      const Tensor there = slope(add_scaled(x_hat, d, o.alpha * h), t_hat + o.alpha * h);
-      x = add_scaled(add_scaled(x_hat, d, h - second), there, second);
+      const Tensor probe = moved(x_hat, d, o.alpha * h);
+      const Slope there = slope(probe, t_hat + o.alpha * h);
+      x = moved(x_hat, d, h - second) +
+          blend(second * there.of_x, probe, second * there.of_x0, there.x0);
     }
     if (!goes_on(who, o.on_step, static_cast<int64_t>(i) + 1, o.num_steps, sigma, x)) break;
   }

@@ -36,8 +36,9 @@ struct StochasticSamplerOptions {
 
 /// Algorithm 2 of EDM without its bound on the churn.
 /// @shape  latents and the result [B, C, H, W]
-/// @throws ShapeError on fewer than 2 steps, a bad range of sigma, negative churn, or inputs of
-///         other batch or spatial sizes; Error if x is not finite after a step
+/// @throws ShapeError on fewer than 2 steps, a bad range of sigma, rho, S_churn, S_min and S_max or
+///         S_noise, or inputs of other batch or spatial sizes; Error if x is not finite after a
+///         step
 /// @source Karras et al. 2022, arXiv:2206.00364, algorithm 2
 Tensor stochastic_sampler(const AnyModel& net, const Tensor& latents,
                           const LegacySamplerInputs& inputs, NoiseSource& noise,

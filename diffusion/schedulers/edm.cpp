@@ -13,8 +13,9 @@ namespace brume::diffusion {
 EDMNoiseScheduler::EDMNoiseScheduler(Config config) : config_(std::move(config)) {
   const Config& c = config_;
   check_levels("EDMNoiseScheduler", c.sigma_min, c.sigma_max);
-  check(c.rho > 0, "EDMNoiseScheduler: rho must be positive, got ", c.rho);
-  check(c.P_std > 0, "EDMNoiseScheduler: P_std must be positive, got ", c.P_std);
+  check(c.rho > 0 && std::isfinite(c.rho), "EDMNoiseScheduler: rho must be positive, got ", c.rho);
+  check(c.P_std > 0 && std::isfinite(c.P_std), "EDMNoiseScheduler: P_std must be positive, got ",
+        c.P_std);
   check_data_scale("EDMNoiseScheduler", c.sigma_data);
 }
 
@@ -31,7 +32,7 @@ Tensor EDMNoiseScheduler::loss_weight(const Tensor& t) const {
     data = transfer(convert(from_vector(values, {1, channels}), t.dtype()), t.device());
     sigma = reshape(t, {t.numel(), 1});
   }
-  return (square(sigma) + square(data)) / square(sigma * data);
+  return edm_loss_weight(sigma, data);
 }
 
 Tensor EDMNoiseScheduler::timesteps(int64_t num_steps, TensorOptions options) const {

@@ -5,12 +5,7 @@
 namespace brume::diffusion {
 namespace {
 
-// Half of g^2 / sigma^2, the rate at which noise is added relative to its level.
-Tensor half_rate(const LinearGaussianNoiseScheduler& s, const Tensor& t) {
-  return s.sigma_dot(t) / s.sigma(t) - s.alpha_dot(t) / s.alpha(t);
-}
-
-Denoiser as_x0(const LinearGaussianNoiseScheduler& s, DenoiserOptions options) {
+Predictor as_x0(const LinearGaussianNoiseScheduler& s, DenoiserOptions options) {
   if (options.x0) return std::move(options.x0);
   if (options.epsilon)
     return [&s, epsilon = std::move(options.epsilon)](const Tensor& x, const Tensor& t) {
@@ -131,24 +126,28 @@ Denoiser denoiser(const Scheduler& s, DenoiserOptions options) {
     options.epsilon = [&s, v = std::move(options.v)](const Tensor& x, const Tensor& t) {
       return s.v_to_epsilon(v(x, t), x, t);
     };
-  if (options.type == DenoisingType::x0) return as_x0(s, std::move(options));
-  // The score's share: g^2/2 for the ODE, g^2 for the SDE.
-  const double share = options.type == DenoisingType::ode ? 1 : 2;
-  if (options.x0)
-    // f - share g^2/2 (alpha x0 - x) / sigma^2, gathered into factors of x and x0
-    return [&s, share, x0 = std::move(options.x0)](const Tensor& x, const Tensor& t) {
-      const Tensor tb = per_sample(t, x), rate = half_rate(s, tb) * share, a = s.alpha(tb);
-      return combine(s.alpha_dot(tb) / a + rate, x, -rate * a, x0(x, t));
+  const DenoisingType type = options.type;
+  if (type == DenoisingType::x0) return {as_x0(s, std::move(options)), type, s};
+  // The score's share of g^2: a half for the ODE, all for the SDE.
+  const double share = type == DenoisingType::ode ? 0.5 : 1;
+  Predictor rate;
+  if (options.x0) {  // score = (alpha x0 - x) / sigma^2
+    rate = [&s, share, x0 = std::move(options.x0)](const Tensor& x, const Tensor& t) {
+      const Tensor tb = per_sample(t, x);
+      const Tensor pull = s.diffusion(x, t) * share / square(s.sigma(tb));
+      return combine(pull, x, -pull * s.alpha(tb), x0(x, t)) + s.drift(x, t);
     };
-  if (options.epsilon)  // score = -epsilon / sigma
-    return [&s, share, epsilon = std::move(options.epsilon)](const Tensor& x, const Tensor& t) {
-      const Tensor tb = per_sample(t, x), rate = half_rate(s, tb) * share;
-      return combine(s.alpha_dot(tb) / s.alpha(tb), x, rate * s.sigma(tb), epsilon(x, t));
+  } else if (options.epsilon) {  // score = -epsilon / sigma
+    rate = [&s, share, epsilon = std::move(options.epsilon)](const Tensor& x, const Tensor& t) {
+      const Tensor factor = s.diffusion(x, t) * share / s.sigma(per_sample(t, x));
+      return gated_residual(s.drift(x, t), factor, epsilon(x, t));
     };
-  return [&s, share, score = std::move(options.score)](const Tensor& x, const Tensor& t) {
-    const Tensor tb = per_sample(t, x), rate = half_rate(s, tb) * share;
-    return combine(s.alpha_dot(tb) / s.alpha(tb), x, -rate * square(s.sigma(tb)), score(x, t));
-  };
+  } else {
+    rate = [&s, share, score = std::move(options.score)](const Tensor& x, const Tensor& t) {
+      return gated_residual(s.drift(x, t), s.diffusion(x, t) * -share, score(x, t));
+    };
+  }
+  return {std::move(rate), type, s};
 }
 
 }  // namespace brume::diffusion

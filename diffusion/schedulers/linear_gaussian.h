@@ -7,7 +7,7 @@ namespace brume::diffusion {
 
 /// x_t = alpha(t) x0 + sigma(t) n with n ~ N(0, 1). A subclass gives sigma, its inverse and its
 /// derivative, and alpha and its derivative where alpha is not 1 (any shape of t); everything else
-/// follows.
+/// follows. One that solves another SDE of the same marginals overrides drift and diffusion too.
 /// @source Karras et al. 2022, arXiv:2206.00364, appendix B
 class LinearGaussianNoiseScheduler : public NoiseScheduler {
  public:
@@ -18,9 +18,9 @@ class LinearGaussianNoiseScheduler : public NoiseScheduler {
   virtual Tensor alpha_dot(const Tensor& t) const;
 
   /// f(x, t) of the forward process dx = f dt + g dW. @shape x [B, ...], t [B]
-  Tensor drift(const Tensor& x, const Tensor& t) const;
+  virtual Tensor drift(const Tensor& x, const Tensor& t) const;
   /// g(t)^2. @shape x [B, ...], t [B] -> [B, 1, ...]
-  Tensor diffusion(const Tensor& x, const Tensor& t) const;
+  virtual Tensor diffusion(const Tensor& x, const Tensor& t) const;
 
   // Conversions among x0, the score, the noise epsilon, and v = alpha epsilon - sigma x0 (Salimans
   // and Ho 2022, arXiv:2202.00512). @shape x_t and the first argument [B, ...], t [B]
@@ -46,8 +46,6 @@ class LinearGaussianNoiseScheduler : public NoiseScheduler {
   virtual Tensor draw_noise(const Shape& shape, NoiseSource& noise, TensorOptions options) const;
 };
 
-enum class DenoisingType { ode, sde, x0 };
-
 /// Exactly one predictor, and what it becomes.
 struct DenoiserOptions {
   Predictor x0{}, score{}, epsilon{}, v{};
@@ -55,8 +53,8 @@ struct DenoiserOptions {
 };
 
 /// dx/dt of the probability-flow ODE, f - g^2/2 score, or the drift of the reverse SDE,
-/// f - g^2 score; or the prediction of x0, which exponential solvers ask for. The scheduler must
-/// outlive it.
+/// f - g^2 score, with the scheduler's drift f and diffusion g^2; or the prediction of x0, which
+/// exponential solvers ask for. The scheduler must outlive it.
 /// @throws ShapeError unless exactly one predictor is given
 /// @source Song et al. 2021, arXiv:2011.13456, eq. 13 and 6
 Denoiser denoiser(const LinearGaussianNoiseScheduler& scheduler, DenoiserOptions options);

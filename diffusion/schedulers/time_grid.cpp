@@ -1,5 +1,7 @@
 #include <brume/diffusion/schedulers/time_grid.h>
 
+#include <cmath>
+
 #include <brume/autograd/ops/pointwise.h>
 #include <brume/autograd/ops/shape.h>
 
@@ -21,6 +23,12 @@ Tensor then_zero(const Tensor& times) {
 void check_levels(const char* who, double sigma_min, double sigma_max) {
   check(0 < sigma_min && sigma_min < sigma_max, who, ": wants 0 < sigma_min < sigma_max, got ",
         sigma_min, " and ", sigma_max);
+  check(std::isfinite(sigma_max), who, ": sigma_max must be finite");
+}
+
+void check_betas(const char* who, double beta_d, double beta_min) {
+  check(0 < beta_d && std::isfinite(beta_d) && 0 < beta_min && std::isfinite(beta_min), who,
+        ": beta_d and beta_min must be positive, got ", beta_d, " and ", beta_min);
 }
 
 }  // namespace brume::diffusion

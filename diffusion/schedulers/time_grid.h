@@ -11,7 +11,9 @@ void check_steps(const char* who, int64_t num_steps);
 Tensor even_grid(const char* who, int64_t num_steps, TensorOptions options);
 /// The times with a 0 after them.
 Tensor then_zero(const Tensor& times);
-/// @throws ShapeError naming `who` unless 0 < sigma_min < sigma_max
+/// @throws ShapeError naming `who` unless 0 < sigma_min < sigma_max, which is finite
 void check_levels(const char* who, double sigma_min, double sigma_max);
+/// @throws ShapeError naming `who` unless both are positive and finite
+void check_betas(const char* who, double beta_d, double beta_min);
 
 }  // namespace brume::diffusion

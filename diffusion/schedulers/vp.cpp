@@ -1,22 +1,23 @@
 #include <brume/diffusion/schedulers/vp.h>
 
+#include <cmath>
+
 #include <brume/autograd/ops/pointwise.h>
 #include <brume/autograd/ops/random.h>
 #include <brume/diffusion/schedulers/time_grid.h>
+#include <brume/diffusion/vp_levels.h>
 
 namespace brume::diffusion {
 
 VPNoiseScheduler::VPNoiseScheduler(const Config& config) : config_(config) {
-  check(config.beta_min > 0 && config.beta_d > 0,
-        "VPNoiseScheduler: beta_min and beta_d must be positive, got ", config.beta_min, " and ",
-        config.beta_d);
-  check(0 < config.epsilon_s && config.epsilon_s < config.t_max,
+  check_betas("VPNoiseScheduler", config.beta_d, config.beta_min);
+  check(0 < config.epsilon_s && config.epsilon_s < config.t_max && std::isfinite(config.t_max),
         "VPNoiseScheduler: wants 0 < epsilon_s < t_max, got ", config.epsilon_s, " and ",
         config.t_max);
 }
 
 Tensor VPNoiseScheduler::integrated_rate(const Tensor& t) const {
-  return square(t) * (0.5 * config_.beta_d) + t * config_.beta_min;
+  return vp_integrated_rate(t, config_.beta_d, config_.beta_min);
 }
 
 Tensor VPNoiseScheduler::alpha(const Tensor& t) const { return exp(integrated_rate(t) * -0.5); }

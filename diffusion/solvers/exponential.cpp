@@ -9,9 +9,10 @@
 namespace brume::diffusion {
 namespace {
 
-// In f64, whatever the dtype of the times.
+// In f64, whatever the dtype of the times, and on the host, where the coefficients are made: a
+// device is asked for its times alone.
 SampleLevels levels_at(const LinearGaussianNoiseScheduler& s, const Tensor& time) {
-  const Tensor t = convert(time, DType::f64);
+  const Tensor t = convert(transfer(time, kCpu), DType::f64);
   SampleLevels out{.t = t.to_vector<double>(),
                    .alpha = s.alpha(t).to_vector<double>(),
                    .sigma = s.sigma(t).to_vector<double>(),
@@ -41,7 +42,18 @@ void check_noise(const char* who, double eta, const NoiseSource* noise) {
   check(eta == 0 || noise != nullptr, who, ": eta = ", eta, " wants a noise source");
 }
 
-Tensor predict(const char* who, const Denoiser& x0, const Tensor& x, const Tensor& t) {
+// Whether two processes have the same levels, at one time at least.
+bool agree(const LinearGaussianNoiseScheduler& a, const LinearGaussianNoiseScheduler& b) {
+  const Tensor t = scalar(0.5);
+  return &a == &b ||
+         (a.sigma(t).item() == b.sigma(t).item() && a.alpha(t).item() == b.alpha(t).item());
+}
+
+Tensor predict(const char* who, const LinearGaussianNoiseScheduler& scheduler, const Denoiser& x0,
+               const Tensor& x, const Tensor& t) {
+  x0.check_gives({DenoisingType::x0}, who);
+  check(!x0.process() || agree(*x0.process(), scheduler), who,
+        ": its scheduler and the denoiser's have other noise levels; give it the denoiser's");
   Tensor prediction = x0(x, t);
   check(prediction.shape() == x.shape(), who, ": the prediction is ", prediction.shape(),
         " for x of ", x.shape());
@@ -68,7 +80,7 @@ Tensor DDIMSolver::operator()(const Denoiser& x0, const Tensor& x, const Tensor&
   const Tensor moved =
       combine(coefficient(x, old), x,
               coefficient(x, [&](size_t i) { return next.alpha[i] - now.alpha[i] * old(i); }),
-              predict("DDIMSolver", x0, x, t));
+              predict("DDIMSolver", s, x0, x, t));
   return eta == 0 ? moved : gated_residual(moved, coefficient(x, fresh), noise->normal_like(x));
 }
 
@@ -81,7 +93,7 @@ Tensor DPMSolverPlusPlus::operator()(const Denoiser& x0, const Tensor& x, const 
                                      const Tensor& t_next) {
   const SampleLevels now = levels_at(*options_.scheduler, t);
   const SampleLevels next = levels_at(*options_.scheduler, t_next);
-  const Tensor prediction = predict("DPMSolverPlusPlus", x0, x, t);
+  const Tensor prediction = predict("DPMSolverPlusPlus", *options_.scheduler, x0, x, t);
   const auto h = [&](size_t i) { return next.lambda[i] - now.lambda[i]; };  // may be infinite
   const double eta = options_.eta;
   // x_next = e^(-eta h) sigma_next / sigma x + alpha_next (1 - e^(-h - eta h)) D, D the prediction
@@ -191,7 +203,7 @@ Tensor UniPCSolver::operator()(const Denoiser& x0, const Tensor& x, const Tensor
   const SampleLevels now = levels_at(*options_.scheduler, t);
   const SampleLevels next = levels_at(*options_.scheduler, t_next);
   if (expected_ != now.t) past_.clear();
-  const PastPrediction here{predict("UniPCSolver", x0, x, t), now};
+  const PastPrediction here{predict("UniPCSolver", *options_.scheduler, x0, x, t), now};
   corrected_ = past_.empty() ? x : [&] {
     std::vector<PastPrediction> others(past_.begin() + 1, past_.end());
     others.push_back(here);

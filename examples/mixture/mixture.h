@@ -10,6 +10,7 @@
 #include <brume/autograd/ops/random.h>
 #include <brume/autograd/ops/reduce.h>
 #include <brume/autograd/ops/shape.h>
+#include <brume/diffusion/metrics.h>
 #include <brume/diffusion/sample.h>
 #include <brume/diffusion/schedulers/linear_gaussian.h>
 
@@ -75,6 +76,47 @@ inline double largest_distance(const Tensor& a, const Tensor& b) {
 /// What two samples of one distribution exceed once in 10^4 times. @shape samples of n each
 inline double largest_distance_limit(int64_t n) {
   return 2.23 * std::sqrt(2.0 / static_cast<double>(n));
+}
+
+/// Mean and covariance of points on the plane: x, y, xx, xy, yy. @shape points [n, 2]
+inline std::vector<double> moments(const Tensor& points) {
+  const Tensor centre = mean(points, 0, keep_axis), apart = points - centre;
+  const Tensor x = select(apart, 1, 0), y = select(apart, 1, 1);
+  return {select(centre, 1, 0).item(), select(centre, 1, 1).item(), mean(square(x)).item(),
+          mean(x * y).item(), mean(square(y)).item()};
+}
+/// Those of two_hills().
+inline std::vector<double> moments_of_two_hills() { return {0, 0.25, 1.16, -0.25, 0.2225}; }
+
+/// What samples of `n` points drawn directly from two_hills() do not exceed: four standard
+/// deviations of their moments, and of the sliced Wasserstein distance between two of them.
+struct NullLimits {
+  std::vector<double> moments;  // how far from the exact ones
+  double wasserstein;
+};
+inline double distance(const Tensor& a, const Tensor& b) {
+  Generator directions(3);
+  return sliced_wasserstein(a, b, directions, 16);
+}
+inline NullLimits null_limits(int64_t n, Generator& rng) {
+  constexpr int kDraws = 20;
+  const std::vector<double> exact = moments_of_two_hills();
+  std::vector<double> variance(exact.size());
+  double sum = 0, squares = 0;
+  for (int k = 0; k < kDraws; ++k) {
+    const Tensor a = two_hills().draw(n, rng);
+    const std::vector<double> found = moments(a);
+    for (size_t i = 0; i < exact.size(); ++i)
+      variance[i] += std::pow(found[i] - exact[i], 2) / kDraws;
+    const double d = distance(a, two_hills().draw(n, rng));
+    sum += d;
+    squares += d * d;
+  }
+  const double middle = sum / kDraws;
+  NullLimits limits{.moments = {},
+                    .wasserstein = middle + 4 * std::sqrt(squares / kDraws - middle * middle)};
+  for (const double v : variance) limits.moments.push_back(4 * std::sqrt(v));
+  return limits;
 }
 
 }  // namespace brume::diffusion

@@ -1,5 +1,6 @@
 // What a user may get wrong, and the sentence that tells.
 
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -8,6 +9,8 @@
 #include <brume/autograd/ops/pointwise.h>
 #include <brume/autograd/ops/shape.h>
 #include <brume/diffusion/adapters.h>
+#include <brume/diffusion/legacy/preconditioners.h>
+#include <brume/diffusion/legacy/samplers.h>
 #include <brume/diffusion/losses.h>
 #include <brume/diffusion/multi_diffusion/predictor.h>
 #include <brume/diffusion/preconditioners.h>
@@ -15,6 +18,7 @@
 #include <brume/diffusion/schedulers/edm.h>
 #include <brume/diffusion/schedulers/iddpm.h>
 #include <brume/diffusion/schedulers/ve.h>
+#include <brume/diffusion/schedulers/vp.h>
 #include <brume/diffusion/solvers/edm_stochastic.h>
 #include <brume/diffusion/solvers/exponential.h>
 
@@ -63,12 +67,137 @@ TEST_CASE("ranges of noise, steps and churn") {
         "HeunSolver: alpha must be in (0, 1], got 2");
 }
 
+TEST_CASE("ranges without an end, or turned round") {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  CHECK(error_of([] { EDMNoiseScheduler({.sigma_max = kInfinity}); }) ==
+        "EDMNoiseScheduler: sigma_max must be finite");
+  CHECK(error_of([] { VENoiseScheduler({.sigma_max = kInfinity}); }) ==
+        "VENoiseScheduler: sigma_max must be finite");
+  CHECK(error_of([] { EDMNoiseScheduler({.rho = kInfinity}); }) ==
+        "EDMNoiseScheduler: rho must be positive, got inf");
+  CHECK(error_of([] { EDMNoiseScheduler({.sigma_data = kInfinity}); }) ==
+        "EDMNoiseScheduler: sigma_data must be positive, got inf");
+  CHECK(error_of([] { VPNoiseScheduler({.beta_d = kInfinity}); }) ==
+        "VPNoiseScheduler: beta_d and beta_min must be positive, got inf and 0.1");
+  Generator rng(1);
+  NoiseSource noise(rng);
+  ChurnOptions churn;
+  churn.noise = &noise;
+  churn.S_noise = -1;
+  CHECK(error_of_run({.solver = EDMStochasticEulerSolver{churn}}) ==
+        "EDM stochastic solver: S_noise must be 0 or more, got -1");
+  churn.S_noise = 1;
+  churn.S_min = 5;
+  churn.S_max = 2;
+  CHECK(error_of_run({.solver = EDMStochasticHeunSolver{churn}}) ==
+        "EDM stochastic solver: wants 0 <= S_min <= S_max, got 5 and 2");
+  const auto deterministic = [&](const DeterministicSamplerOptions& o) {
+    return error_of([&] { (void)deterministic_sampler(as_model, two_images(), {}, noise, o); });
+  };
+  CHECK(deterministic({.sigma_max = kInfinity}) ==
+        "deterministic_sampler: wants 0 < sigma_min < sigma_max within the network's range, got "
+        "0.002 and inf");
+  CHECK(deterministic({.rho = kInfinity}) ==
+        "deterministic_sampler: rho must be positive, got inf");
+  CHECK(deterministic({.S_min = 5, .S_max = 2}) ==
+        "deterministic_sampler: wants 0 <= S_min <= S_max, got 5 and 2");
+  CHECK(deterministic({.S_noise = -1}) ==
+        "deterministic_sampler: S_noise must be 0 or more, got -1");
+  CHECK(error_of([&] {
+          (void)stochastic_sampler(as_model, two_images(), {}, noise, {.S_noise = -1});
+        }) == "stochastic_sampler: S_noise must be 0 or more, got -1");
+}
+
+TEST_CASE("a denoiser or a solver that is empty, or made for something else") {
+  CHECK(error_of([] { (void)sample(Predictor(), two_images(), kScheduler); }) ==
+        "sample: the denoiser is empty");
+  CHECK(error_of_run({.solver = Solver()}) == "sample: the solver is empty");
+  const auto run = [](const Denoiser& d, const Solver& solver) {
+    return error_of([&] { (void)sample(d, two_images(), kScheduler, {.solver = solver}); });
+  };
+  const auto of_type = [](DenoisingType type) {
+    return denoiser(kScheduler, {.x0 = same, .type = type});
+  };
+  const std::string ode = "dx/dt of the ODE (DenoisingType::ode)",
+                    x0 = "the prediction of x0 (DenoisingType::x0)",
+                    how = "; choose its type in denoiser(scheduler, {.type = ...})";
+  const auto wants = [&](const std::string& who, const std::string& what, const std::string& got) {
+    return cat(who, ": wants ", what, ", but the denoiser gives ", got, how);
+  };
+  CHECK(run(of_type(DenoisingType::x0), EulerSolver{}) == wants("EulerSolver", ode, x0));
+  CHECK(run(of_type(DenoisingType::x0), HeunSolver{}) == wants("HeunSolver", ode, x0));
+  CHECK(run(of_type(DenoisingType::ode), DDIMSolver{.scheduler = &kScheduler}) ==
+        wants("DDIMSolver", x0, ode));
+  CHECK(run(of_type(DenoisingType::ode), DPMSolverPlusPlus({.scheduler = &kScheduler})) ==
+        wants("DPMSolverPlusPlus", x0, ode));
+  Generator rng(1);
+  NoiseSource noise(rng);
+  ChurnOptions churn;
+  churn.noise = &noise;
+  CHECK(run(of_type(DenoisingType::sde), EDMStochasticEulerSolver{churn}) ==
+        wants("EDM stochastic solver", ode, "the drift of the SDE (DenoisingType::sde)"));
+
+  // Noise levels that a solver would take for another process's.
+  const VPNoiseScheduler vp;
+  churn.S_churn = 10;
+  CHECK(run(denoiser(vp, {.x0 = same}), EDMStochasticHeunSolver{churn}) ==
+        "EDM stochastic solver: the noise levels of the denoiser's process are not its times; give "
+        "sigma, sigma_inv and diffusion, such as the scheduler's");
+  CHECK(run(denoiser(vp, {.x0 = same, .type = DenoisingType::x0}),
+            UniPCSolver({.scheduler = &kScheduler})) ==
+        "UniPCSolver: its scheduler and the denoiser's have other noise levels; give it the "
+        "denoiser's");
+  // Any other callable is taken as it is.
+  CHECK(run(Denoiser(same), DDIMSolver{.scheduler = &kScheduler}).empty());
+}
+
+TEST_CASE("older preconditioners: ranges, a missing image, and batches that differ") {
+  nn::SongUNetConfig small;
+  small.label_dim = 3;
+  small.model_channels = 4;
+  small.channel_mult = {1};
+  small.num_blocks = 1;
+  small.attn_resolutions = {};
+  CHECK(error_of([&] {
+          VEPrecond({.img_resolution = 8, .img_channels = 1, .sigma_min = 2, .sigma_max = 1});
+        }) == "VEPrecond: wants 0 <= sigma_min < sigma_max, got 2 and 1");
+  const EDMPrecondSuperResolution net(
+      {.img_resolution = 4, .img_in_channels = 2, .img_out_channels = 1, .model = small});
+  const auto fails = [&](const Tensor& sigma, const Condition& c) {
+    return error_of([&] { (void)net(two_images(), sigma, c); });
+  };
+  CHECK(fails(ones({2}), {}) ==
+        "EDMPrecondSuperResolution: wants an image of 2 channels as condition 'img_lr' beside x of "
+        "[2, 1, 4, 4]");
+  CHECK(fails(ones({2}), {{"img_lr", ones({3, 2, 4, 4})}}) ==
+        "EDMPrecondSuperResolution: 'img_lr' of [3, 2, 4, 4] does not fit x of [2, 1, 4, 4]; all "
+        "axes but the channels must agree");
+  CHECK(fails(ones({3}), {{"img_lr", ones({2, 2, 4, 4})}}) ==
+        "EDMPrecondSuperResolution: wants one sigma for all or one for each sample, got [3] for x "
+        "of [2, 1, 4, 4]");
+  CHECK(fails(ones({2}), {{"img_lr", ones({2, 2, 4, 4})}, {"class_labels", ones({3, 3})}}) ==
+        "EDMPrecondSuperResolution: 'class_labels' of [3, 3] do not fit the batch of x of "
+        "[2, 1, 4, 4]");
+  CHECK(fails(ones({1}), {{"img_lr", ones({2, 2, 4, 4})}, {"class_labels", ones({2, 3})}}).empty());
+}
+
+TEST_CASE("a weight of the loss that is larger than the data") {
+  Generator rng(1);
+  const WeightedMSEDSMLoss loss(as_model, kScheduler);
+  CHECK(error_of([&] {
+          (void)loss(two_images(), ones({3, 2, 1, 4, 4}), rng);
+        }) ==
+        "WeightedMSEDSMLoss: the weight of [3, 2, 1, 4, 4] is larger than data of [2, 1, 4, 4]");
+  CHECK(error_of([&] { (void)loss(two_images(), ones({4, 4}), rng); }).empty());
+}
+
 TEST_CASE("times that do not decrease") {
   const auto times = [](const std::vector<float>& t) {
     return error_of_run({.time_steps = from_vector(t, {static_cast<int64_t>(t.size())})});
   };
   CHECK(times({3, 2, 2, 0}) == "sample: time_steps must decrease, but go from 2 to 2 in step 2");
   CHECK(times({1, 2}) == "sample: time_steps must decrease, but go from 1 to 2 in step 1");
+  CHECK(times({1, 0, -1}) == "sample: times must not be negative, but time_steps end at -1");
   CHECK(error_of_run({.time_steps = ones({1})}) ==
         "sample: time_steps is a list of two times or more, got [1]");
   CHECK(error_of_run({.time_steps = ones({2, 2})}) ==
@@ -107,6 +236,10 @@ TEST_CASE("a condition that lacks a key") {
   CHECK(error_of([&] {
           (void)wrapped(two_images(), ones({2}), Condition{{"image", two_images()}});
         }) == "ConcatConditionWrapper: the condition has neither 'cond_concat' nor 'cond_vec'");
+  CHECK(error_of([&] {
+          (void)wrapped(two_images(), ones({2}),
+                        Condition{{"cond_concat", two_images()}, {"mask", two_images()}});
+        }) == "SongUNet: takes no condition 'mask'; it takes 'class_labels', 'augment_labels'");
 }
 
 TEST_CASE("a model that returns another shape") {

@@ -103,6 +103,10 @@ TEST_CASE("stochastic solvers draw from the mixture: moments and a two-sample te
   check_is_mixture(
       "stochastic Heun",
       sampled(edm, DenoisingType::ode, EDMStochasticHeunSolver{churn}, edm.timesteps(40), noise));
+  churn.num_steps = 300;
+  check_is_mixture(
+      "stochastic Euler",
+      sampled(edm, DenoisingType::ode, EDMStochasticEulerSolver{churn}, edm.timesteps(300), noise));
   // Evenly spaced times of VP are far apart in lambda at the end, which solvers of several steps
   // do not take well.
   const Tensor even = then_zero(geometric_times(1, 1e-3, 60));
@@ -117,6 +121,22 @@ TEST_CASE("stochastic solvers draw from the mixture: moments and a two-sample te
   check_is_mixture("DDIM", sampled(edm, DenoisingType::x0,
                                    DDIMSolver{.scheduler = &edm, .eta = 1, .noise = &noise},
                                    edm.timesteps(400), noise));
+}
+
+TEST_CASE("the two-sample test finds a stochastic solver of too few steps") {
+  const EDMNoiseScheduler edm;
+  Generator rng(6);
+  NoiseSource noise(rng);
+  ChurnOptions churn;
+  churn.noise = &noise;
+  churn.S_churn = 10;
+  churn.num_steps = 8;
+  const NullLimits limits = null_limits(kCount, rng);
+  const Tensor exact = two_hills().draw(kCount, rng);
+  CHECK(distance(two_hills().draw(kCount, rng), exact) < limits.wasserstein);
+  const Tensor coarse =
+      sampled(edm, DenoisingType::ode, EDMStochasticHeunSolver{churn}, edm.timesteps(8), noise);
+  CHECK(distance(coarse, exact) > limits.wasserstein);
 }
 
 TEST_CASE("with eta = 0 and one step, exponential solvers are DDIM") {

@@ -1,3 +1,4 @@
+#include <brume/autograd/ops/shape.h>
 #include <brume/diffusion/model.h>
 
 #include <doctest/doctest.h>
@@ -102,6 +103,16 @@ TEST_CASE("an image condition is joined to x and must have its size") {
   const Tensor x = noise({2, 1, 8, 8}), t = ones({2});
   CHECK(wrapped(x, t, noise({2, 2, 8, 8})).shape() == x.shape());
   CHECK_THROWS_AS(wrapped(x, t, noise({2, 2, 4, 4})), ShapeError);
+
+  // What else is named goes on to the model.
+  config.label_dim = 3;
+  config.augment_dim = 2;
+  const auto net = nn::make<nn::SongUNet>(config);
+  const auto labelled = nn::make<ConcatConditionWrapper>({.model = net});
+  const Tensor image = noise({2, 2, 8, 8}), vector = noise({2, 3}), augment = noise({2, 2});
+  const Condition all{{"cond_concat", image}, {"cond_vec", vector}, {"augment_labels", augment}};
+  CHECK(labelled(x, t, all).to_vector<float>() ==
+        net(cat({x, image}, 1), t, vector, augment).to_vector<float>());
   CHECK_THROWS_AS(wrapped(x, t, Condition{{"other", noise({2, 2, 8, 8})}}), ShapeError);
 }
 

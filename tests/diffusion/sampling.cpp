@@ -65,6 +65,23 @@ TEST_CASE("without churn the stochastic solvers are the deterministic ones") {
   CHECK(error_after(10, EDMStochasticHeunSolver{churn}) == error_after(10, HeunSolver{}));
 }
 
+TEST_CASE("without churn no noise is made, but the generator goes on as if it were") {
+  const auto offset_after = [](double S_churn) {
+    Generator rng(1);
+    NoiseSource noise(rng);
+    ChurnOptions churn;
+    churn.noise = &noise;
+    churn.S_churn = S_churn;
+    (void)error_after(10, EDMStochasticHeunSolver{churn});
+    return rng.offset();
+  };
+  CHECK(offset_after(0) == offset_after(1));
+  Generator drawn = Generator::torch_cpu(1), skipped = Generator::torch_cpu(1);
+  (void)normal({20}, drawn);
+  skip_normal({20}, skipped);
+  CHECK(normal({3}, drawn).to_vector<float>() == normal({3}, skipped).to_vector<float>());
+}
+
 TEST_CASE("a stochastic solver gives samples of the data's variance") {
   const EDMNoiseScheduler scheduler;
   constexpr int64_t kCount = 20000;

@@ -190,3 +190,32 @@ TEST_CASE("schedulers say which range they want") {
           (void)denoiser(s, {.x0 = wrong})(ones({2, 3}), ones({2}));
         }) == "denoiser: the predictor returned [3] for x of [2, 3]");
 }
+
+TEST_CASE("a scheduler with an SDE of its own gives the denoiser its drift and diffusion") {
+  // Langevin noise beside EDM's process: more of both, and a drift that balances it for N(0, 1).
+  class Langevin : public EDMNoiseScheduler {
+   public:
+    Tensor drift(const Tensor& x, const Tensor&) const override { return x * -3.0; }
+    Tensor diffusion(const Tensor& x, const Tensor& t) const override {
+      return EDMNoiseScheduler::diffusion(x, t) + 6.0;
+    }
+  };
+  const Langevin s;
+  Generator rng(4);
+  const TensorOptions f64{.dtype = DType::f64};
+  const Tensor x = normal({3, 2}, rng, f64), x0 = normal({3, 2}, rng, f64);
+  const Tensor t = uniform({3}, rng, f64) + 0.5;
+  const auto as = [](Tensor y) { return [y](const Tensor&, const Tensor&) { return y; }; };
+  const Tensor score = s.x0_to_score(x0, x, t);
+  for (const auto& [type, share] :
+       {std::pair(DenoisingType::ode, 0.5), {DenoisingType::sde, 1.0}}) {
+    const Tensor expected = x * -3.0 - (2.0 * per_sample(t, x) + 6.0) * share * score;
+    for (DenoiserOptions options :
+         {DenoiserOptions{.x0 = as(x0)}, DenoiserOptions{.score = as(score)},
+          DenoiserOptions{.epsilon = as(s.score_to_epsilon(score, t))},
+          DenoiserOptions{.v = as(s.score_to_v(score, x, t))}}) {
+      options.type = type;
+      CHECK(largest_difference(denoiser(s, options)(x, t), expected) < 1e-10);
+    }
+  }
+}
