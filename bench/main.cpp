@@ -140,6 +140,7 @@ int bench(int argc, char** argv) {
   add_optim_rows(rows);
   add_file_rows(rows);
   add_sampler_rows(rows);
+  add_gpu_rows(rows);
   std::erase_if(rows, [&](const Row& row) { return !chosen(row, wanted); });
   if (rows.empty()) {
     std::fprintf(stderr, "brume-bench: no row has such a name; --list prints them\n");

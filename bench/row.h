@@ -39,6 +39,7 @@ void add_pointwise_rows(Rows& rows);
 void add_optim_rows(Rows& rows);
 void add_file_rows(Rows& rows);
 void add_sampler_rows(Rows& rows);
+void add_gpu_rows(Rows& rows);
 
 /// Multiply-add rate of all threads in the instruction set in use, the best of `repeats`, GFLOP/s.
 double peak_gflops(int repeats);

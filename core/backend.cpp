@@ -6,6 +6,7 @@
 namespace brume {
 
 const Backend cpu_backend{.name = "cpu",
+                          .libraries = nullptr,
                           .memory = cpu::memory,
                           .pointwise = cpu_pointwise,
                           .reduce = cpu_reduce,

@@ -35,6 +35,7 @@ struct Memory {
 
 struct Backend {
   const char* name;
+  std::string (*libraries)();  // which ones serve it, in words for a user; null if none ever do
   Memory memory;
   const PointwiseKernels& pointwise;
   const ReduceKernels& reduce;

@@ -3,6 +3,7 @@
 #include <brume/core/backend.h>
 
 #include <brume/cuda/kernels/cuda_kernels.h>
+#include <brume/cuda/lib/gemm_library.h>
 #include <brume/cuda/memory.h>
 #include <brume/cuda/runtime.h>
 
@@ -10,6 +11,7 @@ namespace brume {
 namespace {
 
 const Backend table{.name = "cuda",
+                    .libraries = cuda::gemm_library_state,
                     .memory = cuda::memory,
                     .pointwise = cuda_pointwise,
                     .reduce = cuda_reduce,

@@ -66,6 +66,8 @@ int selftest(Device device, bool coverage) {
   }
   std::printf("%zu rows on the %s: %zu passed, %zu failed, %zu without a kernel\n", rows.size(),
               name(device.type), rows.size() - failed - without_kernel, failed, without_kernel);
+  if (const auto libraries = backend(device.type).libraries)
+    std::printf("%s\n", libraries().c_str());
   return failed == 0 ? 0 : 1;
 }
 

@@ -1,8 +1,10 @@
 #include <brume/cuda/emu/async_copy.h>
 
+#include <cstdint>
 #include <cstring>
 #include <utility>
 
+#include <brume/core/error.h>
 #include <brume/cuda/emu/control.h>
 
 namespace brume::cuda::emu {
@@ -13,6 +15,9 @@ void AsyncCopies::land(const Copy& copy) {
 }
 
 void AsyncCopies::start(void* to, const void* from, size_t bytes, size_t valid) {
+  for (const void* end : {static_cast<const void*>(to), from})
+    check<Error>(reinterpret_cast<uintptr_t>(end) % bytes == 0, "an asynchronous copy of ", bytes,
+                 " bytes begins at ", end, ", which is no multiple of that");
   const Copy copy{to, from, bytes, valid};
   if (copies() == Copies::early)
     land(copy);

@@ -2,7 +2,10 @@
 
 #include <brume/core/kernels/gemm.h>
 
+#include <algorithm>
+
 #include <brume/cuda/kernels/cuda_kernels.h>
+#include <brume/cuda/lib/gemm_library.h>
 #include <brume/cuda/matrix_tiles.h>
 #include <brume/cuda/device/vector.cuh>
 
@@ -70,6 +73,30 @@ __device__ inline Product<T, kAFast, kBFast> one_of(const Products<T, kAFast, kB
   return {all, number};
 }
 
+/// The same for the library; false if there is none, or if it does not take them. `steps`: from one
+/// product to the next, of a, b, c and the residual.
+template <class T, bool kAFast, bool kBFast>
+bool multiply_by_library(const char* op, const Products<T, kAFast, kBFast>& p, int64_t products,
+                         const int64_t (&steps)[4]) {
+  if (!has_gemm_library() || p.leading.rank > 1) return false;
+  if ((kAFast ? p.a_depth : p.a_row) != 1 || (kBFast ? p.b_depth : p.b_column) != 1) return false;
+  const auto& data = p.leading.data;
+  return multiply_by_library({.dtype = dtype_of<T>,
+                              .m = p.m,
+                              .n = p.n,
+                              .k = p.k,
+                              .products = products,
+                              .a = {data[0], kAFast ? p.a_row : p.a_depth, steps[0], kAFast},
+                              .b = {data[1], kBFast ? p.b_column : p.b_depth, steps[1], kBFast},
+                              .residual = {data[3], p.residual_row, steps[3], false},
+                              .c = data[2],
+                              .c_line = p.c_row,
+                              .c_step = steps[2],
+                              .bias = p.bias,
+                              .scale = static_cast<double>(p.scale)},
+                             stream(op));
+}
+
 template <class T, bool kAFast, bool kBFast>
 void multiply(const View& a, const View& b, const GemmEpilogue& e, const View& c) {
   constexpr const char* kOp = "matmul";
@@ -87,7 +114,7 @@ void multiply(const View& a, const View& b, const GemmEpilogue& e, const View& c
   p.scale = static_cast<Wide<T>>(e.scale);
   const View* views[] = {&a, &b, &c, &e.residual};
   for (int v = 0; v < 4; ++v) p.leading.data[v] = views[v]->data;
-  int64_t products = 1;
+  int64_t products = 1, steps[4] = {};
   p.a_packs = in_packs(a.as<T>(), kAFast ? p.k : p.m, {kAFast ? p.a_row : p.a_depth}) &&
               (kAFast ? p.a_depth : p.a_row) == 1;
   p.b_packs = in_packs(b.as<T>(), kBFast ? p.k : p.n, {kBFast ? p.b_column : p.b_depth}) &&
@@ -102,11 +129,13 @@ void multiply(const View& a, const View& b, const GemmEpilogue& e, const View& c
       continue;
     }
     products *= size;
+    const int64_t strides[4] = {a.stride(i), b.stride(i), c.stride(i), residual};
+    std::copy_n(strides, 4, steps);
     p.a_packs &= a.stride(i) % kRun == 0;
     p.b_packs &= b.stride(i) % kRun == 0;
-    add_axis(p.leading, size, {a.stride(i), b.stride(i), c.stride(i), residual});
+    add_axis(p.leading, size, strides);
   }
-  launch_tiles(kOp, p, products, p.m, p.n);
+  if (!multiply_by_library(kOp, p, products, steps)) launch_tiles(kOp, p, products, p.m, p.n);
 }
 
 void matmul(const View& a, const View& b, const GemmEpilogue& e, const View& c) {

@@ -38,7 +38,7 @@ const std::vector<Convention> kConventions = {
     {"cooperative_groups", {}, "use __syncthreads, __syncwarp and device/reduce.cuh"},
     {"cub", {"lib/"}, "library calls live in lib/"},
     {"thrust", {"lib/"}, "library calls live in lib/"},
-    {"cublas*", {"lib/"}, "library calls live in lib/"},
+    {"cublas*", {"lib/", "emu/"}, "library calls live in lib/"},
     {"cudnn*", {"lib/"}, "library calls live in lib/"},
     {"expf", {}, "use core/math, so that CPU and GPU agree"},
     {"__expf", {}, "use core/math, so that CPU and GPU agree"},

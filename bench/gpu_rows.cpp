@@ -1,0 +1,80 @@
+// Products, convolutions and attention in bf16 on a GPU, at the sizes of the models: a step is
+// kRepeats of them, then a wait. BRUME_GEMM chooses who multiplies matrices.
+
+#include <brume/autograd/ops/shape.h>
+#include <brume/core/backend.h>
+#include <brume/core/tensor.h>
+
+#include "bench/row.h"
+#include "bench/values.h"
+
+namespace brume::bench {
+namespace {
+
+constexpr int kRepeats = 20;
+constexpr Device kGpu{DeviceType::cuda, 0};
+
+Tensor on_gpu(const Shape& shape, Layout layout = Layout::row_major) {
+  return transfer(to(values(shape, layout), DType::bf16), kGpu);
+}
+
+template <class F>
+Work repeated(F once) {
+  return {[=] {
+    for (int i = 0; i < kRepeats; ++i) once();
+    backend(kGpu.type).memory.synchronize();
+  }};
+}
+
+// A linear layer: b lies transposed.
+Row layer(int64_t m, int64_t n, int64_t k) {
+  return {cat("gpu_gemm_", m, "x", n, "x", k),
+          [=] {
+            const Tensor a = on_gpu({m, k}), b = on_gpu({n, k}), c = on_gpu({m, n});
+            return repeated([=] {
+              const View across{b.data(), b.dtype(), {k, n}, {1, k}};
+              kernels(c).gemm.matmul(a.view(), across, {}, c.view());
+            });
+          },
+          true};
+}
+
+Row conv(int64_t batch, int64_t size, int64_t channels) {
+  return {cat("gpu_conv_3x3_", batch, "x", size, "x", size, "x", channels),
+          [=] {
+            const Shape image{batch, channels, size, size};
+            const Tensor x = on_gpu(image, Layout::channels_last), y = empty_like(x);
+            const Tensor w = on_gpu({channels, channels, 3, 3});
+            return repeated([=] {
+              ConvParams same;
+              for (int64_t& padding : same.padding) padding = 1;
+              kernels(y).conv.forward(x.view(), w.view(), same, {}, y.view());
+            });
+          },
+          true};
+}
+
+Row attention(int64_t batch, int64_t heads, int64_t tokens, int64_t width) {
+  return {cat("gpu_attention_", batch, "x", heads, "x", tokens, "x", width),
+          [=] {
+            const Shape shape{batch, heads, tokens, width};
+            const Tensor q = on_gpu(shape), k = on_gpu(shape), v = on_gpu(shape), o = on_gpu(shape);
+            const Tensor sums = empty({batch, heads, tokens}, {.device = kGpu});
+            return repeated([=] {
+              kernels(o).attention.attention({q.view(), k.view(), v.view()}, {.scale = 0.125},
+                                             o.view(), sums.view());
+            });
+          },
+          true};
+}
+
+}  // namespace
+
+void add_gpu_rows(Rows& rows) {
+  rows.push_back(layer(4096, 4096, 4096));
+  rows.push_back(layer(65536, 1536, 384));
+  rows.push_back(conv(256, 32, 128));
+  rows.push_back(attention(256, 12, 256, 64));
+}
+
+}  // namespace brume::bench

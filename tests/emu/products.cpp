@@ -1,0 +1,107 @@
+// Products of matrices through the public interface, whatever multiplies them.
+
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <string_view>
+#include <vector>
+
+#include <brume/core/backend.h>
+#include <brume/core/tensor.h>
+#include <brume/cuda/lib/gemm_library.h>
+
+using namespace brume;
+
+namespace {
+
+constexpr Device kCuda{DeviceType::cuda, 0};
+
+/// `count` whole numbers of a dtype, on a device.
+Tensor whole_numbers(int64_t count, DType dtype, Device device) {
+  std::vector<float> values;
+  for (int64_t i = 0; i < count; ++i) values.push_back(static_cast<float>(i * 7 % 9 - 4));
+  return convert(from_vector(values, {count}, device), dtype);
+}
+
+struct Lying {
+  int64_t offset;
+  Strides a, b;  // of [2, 8, 16] and [2, 16, 24]
+};
+
+std::vector<double> product(const Lying& lying, DType dtype, Device device) {
+  const Tensor numbers = whole_numbers(2000, dtype, device);
+  const Tensor a = alias(numbers, {2, 8, 16}, lying.a, lying.offset);
+  const Tensor b = alias(numbers, {2, 16, 24}, lying.b, lying.offset);
+  const Tensor bias = alias(numbers, {24}, {1}, lying.offset + 3);
+  const Tensor residual = alias(numbers, {2, 8, 24}, {200, 24, 1}, lying.offset);
+  const Tensor c = empty({2, 8, 24}, {.dtype = dtype, .device = device});
+  const GemmKernels& gemm = backend(device.type).gemm;
+  gemm.matmul(a.view(), b.view(), {.bias = bias.view()}, c.view());
+  std::vector<double> all = c.to_vector<double>();
+  gemm.matmul(a.view(), b.view(), {.residual = residual.view(), .scale = 0.5}, c.view());
+  const std::vector<double> scaled = c.to_vector<double>();
+  all.insert(all.end(), scaled.begin(), scaled.end());
+  return all;
+}
+
+TEST_CASE("products are those of the CPU wherever and however operands lie") {
+  const Lying lyings[] = {
+      {0, {128, 16, 1}, {384, 24, 1}},  // whole chunks
+      {0, {128, 1, 8}, {384, 1, 16}},   // transposed
+      {1, {128, 16, 1}, {384, 24, 1}},  // chunks that begin between two
+      {0, {131, 16, 1}, {387, 24, 1}},  // the second product's do
+      {0, {0, 17, 1}, {384, 25, 1}},    // the second line's do; one a for both
+      {0, {1, 32, 2}, {3, 48, 2}},      // nothing side by side
+  };
+  for (const DType dtype : {DType::f32, DType::f64, DType::bf16, DType::f16})
+    for (const Lying& lying : lyings) {
+      CAPTURE(name(dtype));
+      CAPTURE(&lying - lyings);
+      CHECK(product(lying, dtype, kCuda) == product(lying, dtype, kCpu));
+    }
+}
+
+TEST_CASE("cuBLASLt takes products in all four layouts" *
+          doctest::skip(!cuda::has_gemm_library())) {
+  const Tensor numbers = zeros({1000}, {.device = kCuda});
+  const Tensor c = empty({8, 24}, {.device = kCuda});
+  for (const bool a_fast : {true, false})
+    for (const bool b_fast : {true, false}) {
+      const cuda::LibraryProduct::Matrix a{numbers.data(), a_fast ? 16 : 8, 0, a_fast},
+          b{numbers.data(), b_fast ? 16 : 24, 0, b_fast};
+      CHECK(cuda::multiply_by_library({.dtype = DType::f32,
+                                       .m = 8,
+                                       .n = 24,
+                                       .k = 16,
+                                       .products = 1,
+                                       .a = a,
+                                       .b = b,
+                                       .residual = {},
+                                       .c = c.data(),
+                                       .c_line = 24,
+                                       .c_step = 0,
+                                       .bias = nullptr,
+                                       .scale = 1},
+                                      cuda::stream("test")));
+    }
+}
+
+TEST_CASE("what multiplies products of matrices is told in words") {
+  const auto setting = [](const char* name) {
+    const char* text = std::getenv(name);
+    return std::string_view(text ? text : "");
+  };
+  const std::string told = backend(DeviceType::cuda).libraries();
+  if (setting("BRUME_GEMM") != "cublaslt")
+    CHECK(told ==
+          "products of matrices: brume's own kernels (BRUME_GEMM=cublaslt asks for cuBLASLt)");
+  else if (setting("BRUME_EMU_LIBRARIES") == "none")
+    CHECK(told ==
+          "products of matrices: brume's own kernels, since libcublasLt.so.12 is not on this "
+          "machine");
+  else
+    CHECK(told == "products of matrices: cuBLASLt 120200");
+  CHECK(cuda::has_gemm_library() == (told.find("own") == std::string::npos));
+}
+
+}  // namespace
