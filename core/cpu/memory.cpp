@@ -1,7 +1,10 @@
 #include <brume/core/cpu/memory.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
+#include <vector>
 
 #if defined(__linux__)
 #include <sys/mman.h>
@@ -12,24 +15,67 @@
 namespace brume::cpu {
 namespace {
 
-constexpr size_t kAlignment = 64;
-
-#if defined(__linux__) && !defined(BRUME_SANITIZE)
-// Blocks of a huge page or more start on one and ask for them: 1 to 3 % of a training step went
-// into looking up small pages.
-void* system_allocate(size_t bytes) {
-  constexpr size_t kHugePage = size_t{1} << 21;
-  const size_t alignment = bytes >= kHugePage ? kHugePage : kAlignment;
+void* allocate_pages(size_t bytes) {
+  const size_t alignment = bytes >= kHugePage ? kHugePage : 64;
   void* data = std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
-  if (data && alignment == kHugePage) madvise(data, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
+  if (data && bytes >= kHugePage) ask_for_huge_pages(data, bytes);
   return data;
 }
+
+#if defined(BRUME_SANITIZE)
+// Every block is an allocation of its own: overruns are seen.
+void* system_allocate(size_t bytes) { return allocate_pages(bytes); }
+void system_free(void* data, size_t) { std::free(data); }
 #else
+// Blocks smaller than a huge page, cut one behind the other from slabs of several. A slab goes back
+// when all of its blocks have. The pool calls with its lock held.
+class Slabs {
+ public:
+  void* take(size_t bytes) {
+    constexpr size_t kSlab = 8 * kHugePage;
+    if (slabs_.empty() || kSlab - slabs_.back().used < bytes) {
+      slabs_.reserve(slabs_.size() + 1);
+      void* data = allocate_pages(kSlab);
+      if (!data) return nullptr;
+      slabs_.push_back({static_cast<std::byte*>(data), kSlab});
+    }
+    Slab& slab = slabs_.back();
+    void* block = slab.data + slab.used;
+    slab.used += bytes;
+    ++slab.blocks;
+    return block;
+  }
+  void give_back(void* block) {
+    const auto of = std::find_if(slabs_.begin(), slabs_.end(), [&](const Slab& slab) {
+      const std::less<const void*> before;
+      return !before(block, slab.data) && before(block, slab.data + slab.size);
+    });
+    if (--of->blocks > 0) return;
+    std::free(of->data);
+    slabs_.erase(of);
+  }
+
+ private:
+  struct Slab {
+    std::byte* data;
+    size_t size, used = 0;
+    int64_t blocks = 0;
+  };
+  std::vector<Slab> slabs_;
+};
+
+Slabs& slabs() {
+  static Slabs& instance = *new Slabs;
+  return instance;
+}
+
 void* system_allocate(size_t bytes) {
-  return std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
+  return bytes < kHugePage ? slabs().take(bytes) : allocate_pages(bytes);
+}
+void system_free(void* data, size_t bytes) {
+  bytes < kHugePage ? slabs().give_back(data) : std::free(data);
 }
 #endif
-void system_free(void* data, size_t) { std::free(data); }
 
 // Never destroyed: tensors with static lifetime may outlive any order of destruction.
 CachingPool& pool() {
@@ -61,6 +107,12 @@ void fill_bytes(void* data, int byte, size_t bytes) {
 }
 
 }  // namespace
+
+void ask_for_huge_pages([[maybe_unused]] void* data, [[maybe_unused]] size_t bytes) {
+#if defined(__linux__) && !defined(BRUME_SANITIZE)
+  madvise(data, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
+#endif
+}
 
 const Memory memory{.allocate = allocate,
                     .free = free,

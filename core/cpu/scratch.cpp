@@ -4,14 +4,17 @@
 #include <new>
 #include <vector>
 
+#include <brume/core/cpu/memory.h>
+
 namespace brume::cpu {
 namespace {
 
-constexpr std::align_val_t kAlign{64};
 #ifdef BRUME_SANITIZE
+constexpr std::align_val_t kAlign{64};
 constexpr size_t kFirstSlab = 0;  // every piece is an allocation of its own: overruns are seen
 #else
-constexpr size_t kFirstSlab = size_t{1} << 20;
+constexpr std::align_val_t kAlign{kHugePage};
+constexpr size_t kFirstSlab = kHugePage;
 #endif
 
 struct Slab {
@@ -39,6 +42,7 @@ struct Stack {
   }
   void add(size_t bytes) {
     slabs.push_back({static_cast<std::byte*>(::operator new(bytes, kAlign)), bytes, 0});
+    ask_for_huge_pages(slabs.back().data, bytes);
   }
 };
 
