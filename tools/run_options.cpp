@@ -21,8 +21,6 @@ nn::Names names_of(Colours) {
 namespace brume::tools {
 namespace {
 
-constexpr uint64_t kMaxConfigBytes = uint64_t{16} << 20;
-
 // "optimizer.lr=1e-4": the value is JSON, or else a string.
 void apply_change(Json& json, const std::string& change) {
   const size_t equals = change.find('=');
@@ -82,7 +80,7 @@ nn::Names names_of(Task) {
 
 RunOptions read_run_options(const std::string& path, const std::vector<std::string>& changes,
                             std::optional<int64_t> seed, nn::Construction::Mode mode) {
-  const std::string text = io::read_file(path, kMaxConfigBytes);
+  const std::string text = io::read_file(path, kMaxJsonBytes);
   const size_t first = text.find_first_not_of(" \t\r\n");
   check<FormatError>(first != text.npos && text[first] == '{', path,
                      ": wants a JSON object of options, such as examples/digits/diffusion.json");
@@ -135,7 +133,7 @@ Generator generator_of(int64_t seed, Stream stream) {
 Tensor one_hot(const Tensor& label, int64_t classes) {
   const std::vector<int64_t> labels = label.to_vector<int64_t>();
   const auto count = static_cast<int64_t>(labels.size());
-  std::vector<float> rows(static_cast<size_t>(count * classes), 0);
+  std::vector<float> rows(static_cast<size_t>(numel({count, classes})), 0);
   for (int64_t i = 0; i < count; ++i) {
     const int64_t c = labels[static_cast<size_t>(i)];
     check(c >= 0 && c < classes, "class ", c, " is not one of 0 to ", classes - 1);

@@ -68,6 +68,13 @@ Sampler open_sampler(const std::string& path, Device device) {
   const auto notes = texts.find(kSamplingKey);
   if (notes != texts.end())
     sampler.notes = nn::config_from_json<SamplingNotes>(notes->second, file);
+  // The notes come from a file, which may claim anything.
+  constexpr int64_t kMostClasses = 1 << 20;
+  const int64_t classes = sampler.notes.classes;
+  check<FormatError>(classes >= 0 && classes <= kMostClasses, file, ": ", kSamplingKey,
+                     " wants 0 to ", kMostClasses, " classes, got ", classes);
+  check<FormatError>(numel(Shape(sampler.notes.shape)) > 0, file, ": ", kSamplingKey,
+                     " wants a shape of positive sizes, got ", Shape(sampler.notes.shape));
   return sampler;
 }
 

@@ -49,11 +49,14 @@ void RunDirectory::save(const TrainState& state, int64_t keep, const io::Metadat
   const std::string folder = file("checkpoints"), name = checkpoint_name(state.step);
   save_checkpoint(io::join_path(folder, name), state, notes);
   io::write_file(io::join_path(folder, "latest"), name + "\n");
-  std::vector<std::string> older = checkpoint_names(folder);
-  std::erase(older, name);
-  const auto spare = static_cast<int64_t>(older.size()) - (keep - 1);
+  std::vector<std::string> others = checkpoint_names(folder);
+  std::erase(others, name);
+  // Those of later steps go first: the run was taken back behind them.
+  std::stable_partition(others.begin(), others.end(),
+                        [&](const std::string& other) { return other > name; });
+  const auto spare = static_cast<int64_t>(others.size()) - (keep - 1);
   for (int64_t i = 0; i < spare; ++i)
-    io::remove_file(io::join_path(folder, older[static_cast<size_t>(i)]));
+    io::remove_file(io::join_path(folder, others[static_cast<size_t>(i)]));
 }
 
 std::optional<std::string> latest_checkpoint(const std::string& run) {

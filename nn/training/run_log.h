@@ -16,7 +16,8 @@ using LogRow = std::vector<std::pair<std::string, double>>;
 /// log.jsonl, log.csv and events.out.tfevents.* of a run directory. All rows have the same names.
 class RunLog {
  public:
-  /// Goes on behind `step`: rows of later steps, which a killed run may have left, are dropped.
+  /// Goes on behind `step`: rows of later steps, which a killed run may have left, are dropped
+  /// from the two text files; of events, TensorBoard shows the newer file's.
   explicit RunLog(const std::string& folder, int64_t step = 0);
   ~RunLog();
   RunLog(const RunLog&) = delete;

@@ -105,4 +105,19 @@ TEST_CASE(
   CHECK(fault().find("begin anew") != std::string::npos);
 }
 
+TEST_CASE("a run that was taken back gives up the checkpoints of later steps before older ones") {
+  FakeDisk disk;
+  nn::RunDirectory folder("run");
+  Run run;
+  run.step();
+  folder.save(run.state, 2);
+  const std::string later = kFolder + "step_000000009.safetensors";
+  disk.add(later, "of the run before it was taken back");
+  run.step();
+  folder.save(run.state, 2);
+  CHECK_FALSE(disk.has(later));
+  CHECK(disk.has(kFolder + kFirst));
+  CHECK(disk.has(kFolder + kSecond));
+}
+
 }  // namespace brume::test
