@@ -24,7 +24,7 @@ constexpr bool kOnMatrixUnit = std::is_same_v<T, bf16> || std::is_same_v<T, f16>
 
 /// Rows of a tile are 128 bytes long. Its 16-byte chunk c of row r stands at chunk c ^ (r % 8), so
 /// that 8 rows of one chunk column lie in different banks.
-constexpr int kTileRow = 128, kChunk = 16;
+constexpr int kTileRow = 128, kChunk = 16, kRun = 8;  // a chunk is a run of 8 numbers
 
 /// The byte where a chunk of a tile stands.
 __device__ inline int swizzled(int row, int chunk) {

@@ -18,7 +18,7 @@
 
 namespace brume::cuda {
 
-constexpr int kTensorSlab = 64, kStages = 3, kRun = 8;  // kRun numbers are a chunk
+constexpr int kTensorSlab = 64, kStages = 3;
 
 template <int kTile>
 constexpr int kTensorThreads = 2 * kTile;

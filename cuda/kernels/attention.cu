@@ -7,8 +7,9 @@
 // lane computes the score of one of the others with each of its warp's rows: the other's row is
 // read once for four multiply-adds, the own rows are broadcast. Scores then pass through shuffles,
 // while a lane gathers every 32nd column of the results in registers. Any strides; rows lie in
-// shared memory in f32, padded by one against bank conflicts. Sums in f32 (f64 for f64). Forward of
-// bf16 and f16 is a kernel of its own (attention_tensor.cu).
+// shared memory in f32, padded by one against bank conflicts. Sums in f32 (f64 for f64). bf16
+// and f16 have kernels of their own (attention_tensor*.cu), but for the backward of heads wider
+// than 128.
 
 #include <brume/core/kernels/attention.h>
 
@@ -19,6 +20,7 @@
 #include <brume/cuda/runtime.h>
 #include <brume/cuda/scratch.h>
 #include <brume/cuda/steps.h>
+#include <brume/cuda/device/matrix_unit.cuh>
 #include <brume/cuda/device/reduce.cuh>
 #include <brume/cuda/device/shared.cuh>
 #include <brume/cuda/kernels/attention_terms.cuh>
@@ -289,6 +291,9 @@ void attention_backward(const AttentionOperands& x, const AttentionParams& p, co
     launch(row_products<T>, count32(kOp, ceil_div(rows, kWarps)), kThreads, 0, stream(kOp), rows,
            operands.heads, operands.queries, operands.value_width, Heads<T>(o), Heads<T>(go),
            delta);
+    if constexpr (kOnMatrixUnit<T>)
+      if (has_backward_on_matrix_unit(x))
+        return attention_backward_on_matrix_unit(x, p, lse, delta, go, grads);
     Backward<T> g{.go = Heads<T>(go),
                   .lse = lse.as<Wide<T>>(),
                   .delta = delta,

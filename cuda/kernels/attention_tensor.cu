@@ -1,11 +1,7 @@
 // Attention in bf16 and f16, forward, on the matrix unit: softmax(q k^T scale + mask) v with an
-// online softmax. A block of 4 warps owns 64 queries, 16 a warp, and walks over tiles of 64 keys,
-// the next of which is copied while this one is multiplied. Scores stay in the registers in which
-// the first product leaves them, which are those that the second wants them in, rounded to T.
-//
-// A row of a tile is read and kept in panels of 64 numbers; widths in between are filled with
-// zeros, and steps of 16 that hold nothing else are left out. Shared memory: 40, 80 and 160 KB for
-// heads up to 64, 128 and 256 wide.
+// online softmax. A block owns 64 queries and walks over tiles of 64 keys, the next of which is
+// copied while this one is multiplied. Shared memory: 40, 80 and 160 KB for heads up to 64, 128 and
+// 256 wide.
 
 #include <brume/cuda/kernels/attention_tensor.h>
 
@@ -15,97 +11,17 @@
 #include <brume/cuda/launch.h>
 #include <brume/cuda/runtime.h>
 #include <brume/cuda/steps.h>
-#include <brume/cuda/device/copy_async.cuh>
-#include <brume/cuda/device/matrix_unit.cuh>
-#include <brume/cuda/device/reduce.cuh>
 #include <brume/cuda/device/shared.cuh>
-#include <brume/cuda/kernels/attention_terms.cuh>
+#include <brume/cuda/kernels/attention_tensor.cuh>
 
 namespace brume::cuda {
 namespace {
 
-constexpr int kRows = 64, kThreads = 128, kRun = 8;
-constexpr int kPanel = kRows * kTileRow;  // 64 rows of 64 numbers
-
-template <int kWidth>
-constexpr int kTileBytes = kWidth / 64 * kPanel;
-
-/// Whether rows of `width` numbers are read in chunks of 8.
-template <class T>
-bool in_packs(const Heads<T>& x, int width) {
-  return reinterpret_cast<uintptr_t>(x.data) % 16 == 0 && x.column == 1 && width % kRun == 0 &&
-         x.batch % kRun == 0 && x.head % kRun == 0 && x.row % kRun == 0;
-}
+constexpr int kKeys = 64;
 
 struct Packs {
   bool q, k, v;
 };
-
-/// Rows first .. first + 63, zeros beyond what is there.
-template <int kWidth, class T>
-__device__ inline void copy_rows(const Heads<T>& from, int first, int rows, int width, bool packs,
-                                 unsigned char* tile) {
-  constexpr int kAcross = kWidth / kRun;
-#pragma unroll 1
-  for (int i = static_cast<int>(threadIdx.x); i < kRows * kAcross; i += kThreads) {
-    const int r = i / kAcross, c = i % kAcross;
-    unsigned char* to = tile + c / 8 * kPanel + swizzled(r, c % 8);
-    const bool there = first + r < rows && c * kRun < width;
-    if (packs) {
-      copy_async(to, there ? &from.at(first + r, c * kRun) : from.data, there);
-    } else {
-#pragma unroll 1
-      for (int e = 0; e < kRun; ++e)
-        reinterpret_cast<T*>(to)[e] =
-            there && c * kRun + e < width ? from.at(first + r, c * kRun + e) : T{};
-    }
-  }
-}
-
-/// scores [16, 64] = q k^T of this warp's queries.
-template <class T, int kWidth>
-__device__ inline void multiply_keys(const unsigned char* q, const unsigned char* k, int width,
-                                     float (&scores)[8][4]) {
-  const int own = static_cast<int>(threadIdx.x) / kWarpLanes * 16;
-#pragma unroll
-  for (int j = 0; j < 8; ++j)
-#pragma unroll
-    for (int e = 0; e < 4; ++e) scores[j][e] = 0;
-#pragma unroll
-  for (int d = 0; d < kWidth; d += 16) {
-    if (d >= width) continue;
-    const int panel = d / 64 * kPanel;
-    uint32_t a[4];
-    load_a<true>(a, q + panel, own, d % 64);
-#pragma unroll
-    for (int j = 0; j < 4; ++j) {
-      uint32_t b[4];
-      load_b<true>(b, k + panel, 16 * j, d % 64);
-      multiply_add<T>(scores[2 * j], a, b[0], b[1]);
-      multiply_add<T>(scores[2 * j + 1], a, b[2], b[3]);
-    }
-  }
-}
-
-/// sums [16, kWidth] += p v, p being the scores after the softmax.
-template <class T, int kWidth>
-__device__ inline void multiply_values(const float (&p)[8][4], const unsigned char* v, int width,
-                                       float (&sums)[kWidth / 8][4]) {
-#pragma unroll
-  for (int key = 0; key < kRows; key += 16) {
-    const auto &left = p[key / 8], &right = p[key / 8 + 1];
-    const uint32_t a[4] = {pack_pair<T>(left[0], left[1]), pack_pair<T>(left[2], left[3]),
-                           pack_pair<T>(right[0], right[1]), pack_pair<T>(right[2], right[3])};
-#pragma unroll
-    for (int c = 0; c < kWidth; c += 16) {
-      if (c >= width) continue;
-      uint32_t b[4];
-      load_b<false>(b, v + c / 64 * kPanel, c % 64, key);
-      multiply_add<T>(sums[c / 8], a, b[0], b[1]);
-      multiply_add<T>(sums[c / 8 + 1], a, b[2], b[3]);
-    }
-  }
-}
 
 /// The running softmax of the two rows of which a lane holds a part.
 struct Softmax {
@@ -144,25 +60,25 @@ struct Softmax {
 };
 
 template <class T, int kWidth>
-__global__ void __launch_bounds__(kThreads, kWidth == 64 ? 3 : 1)
+__global__ void __launch_bounds__(kAttentionThreads, kWidth == 64 ? 3 : 1)
     attend_on_matrix_unit(AttentionTerms<T> x, Packs packs, Heads<T> o, float* lse) {
-  constexpr int kTile = kTileBytes<kWidth>;
+  constexpr int kTile = kTileBytes<kKeys, kWidth>;
   unsigned char* q_tile = dynamic_shared<unsigned char>();
   unsigned char* stages = q_tile + kTile;  // two of (k, v)
-  const auto tiles = static_cast<uint32_t>((x.queries + kRows - 1) / kRows);
+  const auto tiles = static_cast<uint32_t>((x.queries + kOwnRows - 1) / kOwnRows);
   const int64_t row = blockIdx.x / tiles, batch = row / x.heads, head = row % x.heads;
-  const int first = static_cast<int>(blockIdx.x % tiles) * kRows;
+  const int first = static_cast<int>(blockIdx.x % tiles) * kOwnRows;
   const Heads<T> k = x.k.of(batch, head), v = x.v.of(batch, head);
-  const int end = x.causal && first + kRows < x.keys ? first + kRows : x.keys;
+  const int end = x.causal && first + kOwnRows < x.keys ? first + kOwnRows : x.keys;
   const auto copy = [&](int key, int stage) {
     unsigned char* to = stages + stage * 2 * kTile;
     if (key < end) {
-      copy_rows<kWidth>(k, key, x.keys, x.width, packs.k, to);
-      copy_rows<kWidth>(v, key, x.keys, x.value_width, packs.v, to + kTile);
+      copy_rows<kKeys, kWidth>(k, key, x.keys, x.width, packs.k, to);
+      copy_rows<kKeys, kWidth>(v, key, x.keys, x.value_width, packs.v, to + kTile);
     }
     copy_commit();
   };
-  copy_rows<kWidth>(x.q.of(batch, head), first, x.queries, x.width, packs.q, q_tile);
+  copy_rows<kOwnRows, kWidth>(x.q.of(batch, head), first, x.queries, x.width, packs.q, q_tile);
   copy(0, 0);
 
   const int lane = static_cast<int>(threadIdx.x) % kWarpLanes;
@@ -172,13 +88,13 @@ __global__ void __launch_bounds__(kThreads, kWidth == 64 ? 3 : 1)
   Softmax softmax;
   int stage = 0;
 #pragma unroll 1
-  for (int key = 0; key < end; key += kRows) {
+  for (int key = 0; key < end; key += kKeys) {
     copy_wait<0>();
     __syncthreads();  // this tile is there, and nobody reads the other stage any more
-    copy(key + kRows, 1 - stage);
+    copy(key + kKeys, 1 - stage);
     const unsigned char* at = stages + stage * 2 * kTile;
     float scores[8][4];
-    multiply_keys<T, kWidth>(q_tile, at, x.width, scores);
+    multiply_rows<T, kWidth, kKeys>(q_tile, at, x.width, scores);
 #pragma unroll
     for (int j = 0; j < 8; ++j)
 #pragma unroll
@@ -186,7 +102,7 @@ __global__ void __launch_bounds__(kThreads, kWidth == 64 ? 3 : 1)
         scores[j][e] =
             x.score(batch, head, own + e / 2 * 8, key + 8 * j + lane % 4 * 2 + e % 2, scores[j][e]);
     softmax.add(scores, sums);
-    multiply_values<T, kWidth>(scores, at + kTile, x.value_width, sums);
+    add_rows<T, kWidth, kKeys>(scores, at + kTile, x.value_width, sums);
     stage = 1 - stage;
   }
   copy_wait<0>();
@@ -219,13 +135,13 @@ void attention_on_matrix_unit(const AttentionOperands& x, const AttentionParams&
   constexpr const char* kOp = "attention";
   dispatch<bf16, f16>(o.dtype, kOp, [&]<class T>(Type<T>) {
     const AttentionTerms<T> terms(x, p);
-    const Packs packs{in_packs(terms.q, terms.width), in_packs(terms.k, terms.width),
-                      in_packs(terms.v, terms.value_width)};
+    const Packs packs{rows_in_packs(terms.q, terms.width), rows_in_packs(terms.k, terms.width),
+                      rows_in_packs(terms.v, terms.value_width)};
     const auto go = [&]<int kWidth>(std::integral_constant<int, kWidth>) {
       launch(attend_on_matrix_unit<T, kWidth>,
-             count32(kOp, x.q.size(0) * x.q.size(1) * ceil_div(x.q.size(2), kRows)), kThreads,
-             size_t{5} * kTileBytes<kWidth>, stream(kOp), terms, packs, Heads<T>(o),
-             lse.as<float>());
+             count32(kOp, x.q.size(0) * x.q.size(1) * ceil_div(x.q.size(2), kOwnRows)),
+             kAttentionThreads, size_t{5} * kTileBytes<kKeys, kWidth>, stream(kOp), terms, packs,
+             Heads<T>(o), lse.as<float>());
     };
     const int width = terms.width > terms.value_width ? terms.width : terms.value_width;
     if (width <= 64)
