@@ -80,6 +80,9 @@ int run(int argc, char** argv) {
         std::puts(conformance::to_line(outcome).c_str());
         if (!json.empty()) outcomes.push_back(outcome);
       });
+  check<Error>(
+      counts.passed + counts.failed + counts.skipped > 0, "no case in these paths",
+      options.filter.empty() ? "" : cat(" has '", options.filter, "' in its name or target"));
   std::printf("%ld passed, %ld failed, %ld skipped\n", static_cast<long>(counts.passed),
               static_cast<long>(counts.failed), static_cast<long>(counts.skipped));
   if (!json.empty()) io::write_file(json, json_text(counts, outcomes));

@@ -4,8 +4,8 @@
 
 namespace brume::tools {
 
-/// Runs the op table on a device; with `coverage` it lists what the CPU is proven to do for
-/// each row, and whether the GPU of this build does the same. The exit code is 1 if a row failed.
+/// Runs the op table on a device; with `coverage` it also lists each row, what was checked of it,
+/// and whether it holds there. The exit code is 1 if a row failed.
 int selftest(Device device, bool coverage);
 
 }  // namespace brume::tools
