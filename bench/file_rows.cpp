@@ -50,6 +50,7 @@ class TemporaryFile {
 
 void read_bytes(const std::string& path) {
   std::FILE* file = std::fopen(path.c_str(), "rb");
+  check<IoError>(file != nullptr, "read_bytes: ", path, " cannot be opened");
   const size_t size = std::filesystem::file_size(path);
   const auto bytes = std::make_unique_for_overwrite<char[]>(size);
   const size_t got = std::fread(bytes.get(), 1, size, file);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <fstream>
 #include <string>
 #include <vector>
 
@@ -12,6 +11,7 @@
 #include <brume/core/cpu/isa.h>
 #include <brume/core/cpu/parallel.h>
 #include <brume/core/error.h>
+#include <brume/core/io/atomic_file.h>
 
 #include "bench/clock.h"
 #include "bench/row.h"
@@ -168,7 +168,7 @@ int bench(int argc, char** argv) {
               "peak", "sample med", "sample min", "MB");
   nlohmann::json out{{"peak_gflops", peak}, {"rows", nlohmann::json::array()}};
   for (const Row& row : rows) out["rows"].push_back(run(row, budget));
-  if (!json.empty()) std::ofstream(json) << out.dump(2) << '\n';
+  if (!json.empty()) io::write_file(json, out.dump(2) + '\n');
   return 0;
 }
 

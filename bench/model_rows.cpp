@@ -23,6 +23,9 @@
 namespace brume::bench {
 namespace {
 
+// Rows count multiply-adds of convolutions, products and attention as two each; a training step
+// has them three times, since backward costs twice its forward.
+
 // What a diffusion row keeps between steps.
 struct Denoising {
   nn::Ref<nn::Module> net;
@@ -51,9 +54,22 @@ struct Denoising {
   }
 };
 
-// gflop: multiply-adds of convolutions, products and attention in a training step, counted twice
-// each; backward costs twice its forward.
-Row unet(int64_t model_channels, int64_t batch, double gflop) {
+// Multiply-adds of a U-Net per image of a forward pass. A kernel meets each pixel of its level,
+// whose height is the first number in its key; attention multiplies tokens with tokens twice.
+int64_t unet_products(const nn::Module& net) {
+  int64_t products = 0;
+  for (const auto& [key, weight] : net.parameters()) {
+    if (weight.rank() == 2) products += weight.numel();
+    if (weight.rank() != 4) continue;
+    const int64_t height = std::stoll(key.substr(key.find_first_of("0123456789")));
+    const int64_t pixels = height * height;
+    products += weight.numel() * pixels;
+    if (key.ends_with("qkv.weight")) products += 2 * pixels * pixels * weight.size(1);
+  }
+  return products;
+}
+
+Row unet(int64_t model_channels, int64_t batch) {
   return {cat("unet", model_channels, "_b", batch), [=] {
             const auto net = nn::make<diffusion::SongUNetAdapter>({.img_resolution = 32,
                                                                    .in_channels = 3,
@@ -68,7 +84,7 @@ Row unet(int64_t model_channels, int64_t batch, double gflop) {
                               .model = nn::make<diffusion::EDMPreconditioner>({.model = net}),
                               .x0 = values({batch, 3, 32, 32}, Layout::channels_last)});
             return Work{.step = [=] { d->step(); },
-                        .step_flops = gflop * 1e9,
+                        .step_flops = 6.0 * static_cast<double>(batch * unet_products(*net)),
                         .sample = [=] { d->sample(); },
                         .params = net->parameter_count()};
           }};
@@ -169,10 +185,8 @@ Row mesh_graph_net() {
 }  // namespace
 
 void add_model_rows(Rows& rows) {
-  rows.push_back(unet(32, 16, 43.3));
-  rows.push_back(unet(32, 1, 43.3 / 16));
-  rows.push_back(unet(64, 16, 168));
-  rows.push_back(unet(64, 1, 168.0 / 16));
+  for (const int64_t width : {32, 64})
+    for (const int64_t batch : {16, 1}) rows.push_back(unet(width, batch));
   rows.push_back(dit(192, 6, 4, 16));
   rows.push_back(dit(192, 6, 2, 16));
   rows.push_back(dit(384, 12, 4, 16));
