@@ -49,14 +49,22 @@ class LeafSink {
   void add(const Counted<TensorImpl>& leaf, Tensor g) {
     add_into(sums_[index_of(leaf)].second, std::move(g));
   }
+  Tensor sum_of(const Tensor& leaf) {
+    Tensor* const sum = find(leaf);
+    return sum ? *sum : Tensor{};
+  }
+  /// As sum_of(), and leaves none behind.
   Tensor take(const Tensor& leaf) {
-    if (!leaf.defined()) return {};
-    const auto found = index_.find(leaf.handle().get());
-    return found == index_.end() ? Tensor{} : std::move(sums_[found->second].second);
+    Tensor* const sum = find(leaf);
+    return sum ? std::move(*sum) : Tensor{};
   }
   const std::vector<std::pair<Tensor, Tensor>>& sums() const { return sums_; }
 
  private:
+  Tensor* find(const Tensor& leaf) {
+    const auto found = leaf.defined() ? index_.find(leaf.handle().get()) : index_.end();
+    return found == index_.end() ? nullptr : &sums_[found->second].second;
+  }
   size_t index_of(const Counted<TensorImpl>& leaf) {
     const auto [at, fresh] = index_.try_emplace(leaf.get(), sums_.size());
     if (fresh) sums_.emplace_back(Tensor(leaf), Tensor{});
@@ -280,7 +288,7 @@ Tensors grad(const Tensors& outputs, const Tensors& inputs, const Tensors& cotan
   run_pass(pass, sink, options);
   Tensors result;
   for (const Tensor& x : inputs)
-    result.push_back(variable(x) && variable(x)->node ? pass.captured(x) : sink.take(x));
+    result.push_back(variable(x) && variable(x)->node ? pass.captured(x) : sink.sum_of(x));
   return result;
 }
 

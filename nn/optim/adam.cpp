@@ -39,14 +39,15 @@ void Adam::add_group(const NamedTensors& parameters, const AdamOptions& options)
   options_.push_back(options);
 }
 
+size_t Adam::used_slots(size_t group) const { return options_[group].amsgrad ? 3 : 2; }
+
 void Adam::update(size_t group, std::span<Update> updates, const Scales& scales) {
   const AdamOptions& o = options_[group];
   std::vector<AdamEntry> list;
   list.reserve(updates.size());
   for (Update& u : updates) {
     Parameter& p = u.parameter;
-    const size_t used = o.amsgrad ? 3 : 2;
-    for (size_t i = 0; i < used; ++i)
+    for (size_t i = 0; i < used_slots(group); ++i)
       if (!p.slots[i].defined()) p.slots[i] = zeros_like(p.value);
     list.push_back({.param = p.value.view(),
                     .grad = u.grad.view(),

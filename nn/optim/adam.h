@@ -23,6 +23,7 @@ class Adam : public Optimizer {
   void add_group(const NamedTensors& parameters, const AdamOptions& options);
 
  protected:
+  size_t used_slots(size_t group) const override;
   void update(size_t group, std::span<Update> updates, const Scales& scales) override;
 
  private:

@@ -10,6 +10,18 @@
 #include <brume/nn/optim/ema.h>
 
 namespace brume::nn {
+namespace {
+
+// Up to 2^53 a step counts exactly as a double, and can be counted on from.
+void check_steps_taken(const std::string& key, const Tensor& value) {
+  check<FormatError>(value.dtype() == DType::i64, "load_state: '", key, "' is ", value.dtype(),
+                     ", wanted i64");
+  const int64_t steps = value.to_vector<int64_t>()[0];
+  check<FormatError>(steps >= 0 && steps <= int64_t{1} << 53, "load_state: '", key,
+                     "' must be from 0 to 2^53, got ", steps);
+}
+
+}  // namespace
 
 size_t Optimizer::add_parameters(const NamedTensors& parameters, double lr) {
   std::unordered_set<std::string> names;
@@ -110,36 +122,53 @@ double Optimizer::step(const StepOptions& options) {
   return norm;
 }
 
+std::string Optimizer::key_of(const Parameter& p, size_t slot) const {
+  return cat("state.", p.name, ".", slot < slot_names_.size() ? slot_names_[slot] : "step");
+}
+
 NamedTensors Optimizer::state() const {
   NamedTensors out;
   for (const Parameter& p : parameters_) {
     if (p.steps == 0) continue;
-    const std::string prefix = "state." + p.name + ".";
     for (size_t i = 0; i < slot_names_.size(); ++i)
-      if (p.slots[i].defined()) out.push_back({prefix + slot_names_[i], p.slots[i]});
-    out.push_back({prefix + "step", scalar(static_cast<double>(p.steps), {.dtype = DType::i64})});
+      if (p.slots[i].defined()) out.push_back({key_of(p, i), p.slots[i]});
+    out.push_back({key_of(p, slot_names_.size()),
+                   scalar(static_cast<double>(p.steps), {.dtype = DType::i64})});
   }
   return out;
+}
+
+void Optimizer::check_complete(const std::vector<Place>& places) const {
+  std::vector<std::vector<bool>> given(parameters_.size());
+  for (const Place& place : places) {
+    given[place.parameter].resize(slot_names_.size() + 1);
+    given[place.parameter][place.slot] = true;
+  }
+  for (size_t p = 0; p < given.size(); ++p)
+    for (size_t i = 0; i < given[p].size(); ++i)
+      check<FormatError>(
+          given[p][i] || (i >= used_slots(parameters_[p].group) && i < slot_names_.size()),
+          "load_state: '", key_of(parameters_[p], i), "' is missing beside the parameter's others");
 }
 
 std::vector<Optimizer::Place> Optimizer::places_of(const NamedTensors& saved) const {
   std::unordered_map<std::string, Place> places;
   for (size_t p = 0; p < parameters_.size(); ++p)
-    for (size_t i = 0; i <= slot_names_.size(); ++i)
-      places[cat("state.", parameters_[p].name, ".",
-                 i < slot_names_.size() ? slot_names_[i] : "step")] = {p, i};
+    for (size_t i = 0; i <= slot_names_.size(); ++i) places[key_of(parameters_[p], i)] = {p, i};
   std::vector<Place> out;
   for (const auto& [key, value] : saved) {
     const auto found = places.find(key);
     check<FormatError>(found != places.end(), "load_state: '", key,
                        "' belongs to no parameter of this optimizer");
     const Place& place = found->second;
-    const Shape wanted =
-        place.slot == slot_names_.size() ? Shape{} : parameters_[place.parameter].value.shape();
+    const bool is_step = place.slot == slot_names_.size();
+    const Shape wanted = is_step ? Shape{} : parameters_[place.parameter].value.shape();
     check(value.shape() == wanted, "load_state: '", key, "' is ", value.shape(), ", wanted ",
           wanted);
+    if (is_step) check_steps_taken(key, value);
     out.push_back(place);
   }
+  check_complete(out);
   return out;
 }
 
@@ -156,7 +185,7 @@ void Optimizer::load_state(const NamedTensors& saved) {
   for (size_t i = 0; i < saved.size(); ++i) {
     Parameter& p = loaded[places[i].parameter];
     if (places[i].slot == slot_names_.size()) {
-      p.steps = static_cast<int64_t>(saved[i].tensor.item());
+      p.steps = saved[i].tensor.to_vector<int64_t>()[0];
     } else {
       p.slots[places[i].slot] = empty_like(p.value);
       copy_(p.slots[places[i].slot], saved[i].tensor);

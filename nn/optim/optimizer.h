@@ -38,7 +38,8 @@ class Optimizer {
   /// taken as `state.<parameter>.step` (i64). Parameters that were never stepped are left out.
   NamedTensors state() const;
   /// Copies a saved state; parameters that it does not name start afresh. All or nothing.
-  /// @throws FormatError on a key, ShapeError on a shape that does not belong here
+  /// @throws FormatError on a key or a step that does not belong here, or if a parameter's tensors
+  ///         are there in part; ShapeError on a shape
   void load_state(const NamedTensors& saved);
   /// What load_state() asks of the state, without taking it. @throws as load_state()
   void check_load_state(const NamedTensors& saved) const;
@@ -65,6 +66,8 @@ class Optimizer {
   /// Adds a group and returns its number, under which the derived class keeps its options.
   /// @throws DTypeError unless all are f32 or f64; Error on a name that is taken
   size_t add_parameters(const NamedTensors& parameters, double lr);
+  /// So many of the slots, from the first, has each parameter of a group that was stepped.
+  virtual size_t used_slots(size_t group) const = 0;
   /// Steps parameters of one group; their `steps` already count this one.
   virtual void update(size_t group, std::span<Update> updates, const Scales& scales) = 0;
 
@@ -72,8 +75,10 @@ class Optimizer {
   struct Place {
     size_t parameter, slot;  // slot_names_.size(): the steps taken
   };
+  std::string key_of(const Parameter& p, size_t slot) const;
   /// Where each saved tensor belongs. @throws as load_state()
   std::vector<Place> places_of(const NamedTensors& saved) const;
+  void check_complete(const std::vector<Place>& places) const;
   std::vector<Update> pending_updates();
   static double checked_norm(std::span<const Update> updates, bool skip_nonfinite);
 

@@ -20,6 +20,8 @@ void Sgd::add_group(const NamedTensors& parameters, const SgdOptions& o) {
   options_.push_back(o);
 }
 
+size_t Sgd::used_slots(size_t group) const { return options_[group].momentum > 0 ? 1 : 0; }
+
 void Sgd::update(size_t group, std::span<Update> updates, const Scales& scales) {
   const SgdOptions& o = options_[group];
   std::vector<SgdEntry> list;

@@ -18,6 +18,7 @@ class Sgd : public Optimizer {
   void add_group(const NamedTensors& parameters, const SgdOptions& options);
 
  protected:
+  size_t used_slots(size_t group) const override;
   void update(size_t group, std::span<Update> updates, const Scales& scales) override;
 
  private:

@@ -1,5 +1,7 @@
 #include <brume/nn/training/checkpoint.h>
 
+#include <algorithm>
+
 #include <nlohmann/json.hpp>
 
 #include <brume/core/io/quote.h>
@@ -42,17 +44,30 @@ struct Position {
   RunningMean loss;
 };
 
+// JSON reads 1.5 and -1 as whole numbers too, to its own taste.
+uint64_t whole_number(const Json& value, uint64_t most) {
+  check<FormatError>(value.is_number_unsigned() && value.get<uint64_t>() <= most,
+                     "wanted a whole number from 0 to ", most, ", got ",
+                     io::printable(dump_json(value)));
+  return value.get<uint64_t>();
+}
+
+// Up to 2^53, from where it can still be counted on.
+int64_t count(const Json& value) {
+  return static_cast<int64_t>(whole_number(value, uint64_t{1} << 53));
+}
+
 Position read_position(const io::SafetensorsFile& file) {
   const Json json = parse_json(metadata_of(file, kTrainKey), file.path());
   try {
-    return {.step = json.at("step").get<int64_t>(),
-            .cursor = json.at("cursor").get<int64_t>(),
-            .averages = json.at("averages").get<int64_t>(),
-            .seed = json.at("rng").at(0).get<uint64_t>(),
-            .offset = json.at("rng").at(1).get<uint64_t>(),
-            .loss = {.sum = json.at("loss").at(0).get<double>(),
-                     .count = json.at("loss").at(1).get<int64_t>()}};
-  } catch (const Json::exception& error) {
+    const Json &rng = json.at("rng"), &loss = json.at("loss");
+    return {.step = count(json.at("step")),
+            .cursor = count(json.at("cursor")),
+            .averages = count(json.at("averages")),
+            .seed = whole_number(rng.at(0), UINT64_MAX),
+            .offset = whole_number(rng.at(1), UINT64_MAX),
+            .loss = {.sum = loss.at(0).get<double>(), .count = count(loss.at(1))}};
+  } catch (const std::exception& error) {
     throw FormatError(
         cat("'", file.path(), "': its training position cannot be read: ", error.what()));
   }
@@ -94,8 +109,6 @@ void load_checkpoint(const std::string& path, TrainState& state) {
   check<FormatError>(differences.empty(), "'", path,
                      "' is the checkpoint of another model: ", to_string(differences));
   // All that can refuse does so before anything changes; the model refuses as load_state begins.
-  check<FormatError>(position.step >= 0, "'", path, "': its step ", position.step,
-                     " must not be negative");
   Loader::check_seek(position.cursor);
   state.ema.check_load(averages);
   state.optimizer.check_load_state(optimizer);
@@ -114,7 +127,14 @@ Ref<Module> load_averaged(const std::string& path) {
   (void)read_position(file);
   Ref<Module> module = construct(metadata_of(file, kClassKey), metadata_of(file, kConfigKey));
   load_state(*module, read_prefixed(file, kModel));
-  load_state(*module, read_prefixed(file, kAverages), Strictness::loose);
+  const KeyReport report =
+      load_state(*module, read_prefixed(file, kAverages), Strictness::loose);  // no buffers
+  check<FormatError>(report.unexpected.empty(), "'", path, "': it has averages of what ",
+                     module->class_name(), " has not");
+  for (const NamedTensor& p : module->parameters())
+    check<FormatError>(
+        std::find(report.missing.begin(), report.missing.end(), p.name) == report.missing.end(),
+        "'", path, "': it has no average of '", p.name, "'");
   module->eval();
   return module;
 }

@@ -47,6 +47,7 @@ void save_checkpoint(const std::string& path, const TrainState& state, io::Metad
 void load_checkpoint(const std::string& path, TrainState& state);
 
 /// The model alone, rebuilt from a checkpoint with its averaged weights, in evaluation mode.
+/// @throws FormatError unless the file has the average of every parameter and of nothing else
 Ref<Module> load_averaged(const std::string& path);
 
 /// Whether the file says that it is a training checkpoint.

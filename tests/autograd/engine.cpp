@@ -118,6 +118,15 @@ TEST_CASE("grad returns gradients of leaves and of results and touches no leaf")
   CHECK_FALSE(grad_of(w).defined());
 }
 
+TEST_CASE("an input that is named twice gets its gradient twice, a leaf as well as a result") {
+  const Tensor x = leaf({1, 2});
+  const Tensor y = x * x;
+  const Tensors g = grad({sum(y * y)}, {x, y, x, y});
+  for (const Tensor& each : g) REQUIRE(each.defined());
+  for (const size_t i : {0, 2}) CHECK(g[i].to_vector<float>() == Values{4, 32});
+  for (const size_t i : {1, 3}) CHECK(g[i].to_vector<float>() == Values{2, 8});
+}
+
 TEST_CASE("grad runs no closure that leads to nothing wanted") {
   const Tensor x = leaf({1});
   const Tensor w = leaf({2});

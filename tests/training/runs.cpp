@@ -1,3 +1,4 @@
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 
@@ -17,6 +18,7 @@
 #include <brume/nn/training/run_log.h>
 
 #include "tests/error_of.h"
+#include "tests/temporary_folder.h"
 #include "tests/training/run.h"
 
 using namespace brume;
@@ -27,6 +29,24 @@ namespace {
 std::string fresh_folder(const std::string& name) {
   std::filesystem::remove_all(name);
   return name;
+}
+
+// The checkpoint of one step, with tensors and metadata as `change` leaves them.
+template <class F>
+std::string changed_checkpoint(const test::TemporaryFile& file, const F& change) {
+  Run run;
+  run.step();
+  nn::save_checkpoint(file.path, run.state);
+  std::vector<std::pair<std::string, Tensor>> tensors;
+  io::Metadata metadata;
+  {
+    const io::SafetensorsFile saved = io::open_safetensors(file.path);
+    for (const auto& entry : saved.entries()) tensors.emplace_back(entry.name, saved.read(entry));
+    metadata = saved.metadata();
+  }
+  change(tensors, metadata);
+  io::save_safetensors(file.path, tensors, metadata);
+  return file.path;
 }
 
 }  // namespace
@@ -134,6 +154,74 @@ TEST_CASE("averaged weights can be loaded from a checkpoint alone") {
   CHECK_FALSE(module->training());
   CHECK(module->parameters()[0].tensor.to_vector<float>() ==
         run.ema.averages()[0].tensor.to_vector<float>());
+}
+
+TEST_CASE("averaged weights are not loaded unless all are there, and no others") {
+  const test::TemporaryFile file("averages.safetensors");
+  const auto drop = [&](const std::string& beginning) {
+    return changed_checkpoint(file, [&](auto& tensors, auto&) {
+      std::erase_if(tensors, [&](const auto& t) { return t.first.starts_with(beginning); });
+    });
+  };
+  const std::string weight = Run().model->parameters()[0].name;
+  CHECK(error_of([&] {
+          nn::load_averaged(drop("ema." + weight));
+        }).ends_with("it has no average of '" + weight + "'"));
+  CHECK_THROWS_AS(nn::load_averaged(drop("ema.")), FormatError);
+  const std::string more = changed_checkpoint(
+      file, [](auto& tensors, auto&) { tensors.emplace_back("ema.other", zeros({1})); });
+  CHECK(error_of([&] { nn::load_averaged(more); }).find("averages of what") != std::string::npos);
+}
+
+TEST_CASE("a checkpoint's position is taken as it stands or not at all") {
+  const test::TemporaryFile file("position.safetensors");
+  const std::pair<const char*, const char*> changes[] = {{"\"step\":1", "\"step\":1.5"},
+                                                         {"\"step\":1", "\"step\":-1"},
+                                                         {"\"rng\":[11", "\"rng\":[-1"},
+                                                         {"\"averages\":1", "\"averages\":true"}};
+  for (const auto& [before, after] : changes) {
+    const std::string path = changed_checkpoint(file, [&](auto&, io::Metadata& metadata) {
+      std::string& text = metadata["brume.train"];
+      const size_t at = text.find(before);
+      REQUIRE(at != std::string::npos);
+      text.replace(at, std::string(before).size(), after);
+    });
+    Run run;
+    const std::vector<float> numbers = run.numbers();
+    CHECK_THROWS_AS(nn::load_checkpoint(path, run.state), FormatError);
+    CHECK(run.numbers() == numbers);
+    CHECK(run.state.step == 0);
+  }
+}
+
+TEST_CASE("an optimizer takes a parameter's whole state and steps that can have been taken") {
+  Run run, other;
+  run.step();
+  const nn::NamedTensors whole = run.optimizer.state();
+  REQUIRE(whole[2].name.ends_with(".step"));
+  const auto refuses = [&](const nn::NamedTensors& state) {
+    CHECK_THROWS_AS(other.optimizer.load_state(state), FormatError);
+  };
+  for (size_t i = 0; i < 3; ++i) {
+    nn::NamedTensors part = whole;
+    part.erase(part.begin() + static_cast<std::ptrdiff_t>(i));
+    refuses(part);
+  }
+  for (const Tensor& step :
+       {scalar(-1, {.dtype = DType::i64}), scalar(1, {.dtype = DType::f32}),
+        scalar(std::nan(""), {.dtype = DType::f64}), from_vector<int64_t>({INT64_MAX}, {})}) {
+    nn::NamedTensors state = whole;
+    state[2].tensor = step;
+    refuses(state);
+  }
+  other.optimizer.load_state(whole);
+  CHECK(other.optimizer.state()[2].tensor.item() == 1);
+
+  nn::Sgd plain(run.model->parameters());  // has no slots
+  plain.step();
+  nn::Sgd momentum(run.model->parameters(), {.lr = 0.1, .momentum = 0.9});
+  CHECK_THROWS_AS(momentum.load_state(plain.state()), FormatError);
+  plain.load_state(plain.state());
 }
 
 TEST_CASE("a resumed log drops the rows of steps that are done again") {
