@@ -90,10 +90,14 @@ ModelFile open_model_file(const std::string& path) {
   return from_mdlus(path, source);
 }
 
+bool holds_state_alone(const std::string& path) {
+  return path.ends_with(".pt") || path.ends_with(".pth");
+}
+
 void write_model_file(const std::string& path, const std::string& class_name,
                       const std::string& config,
                       std::span<const std::pair<std::string, Tensor>> state, io::Metadata notes) {
-  if (path.ends_with(".pt") || path.ends_with(".pth")) return io::save_torch(path, state);
+  if (holds_state_alone(path)) return io::save_torch(path, state);
   if (path.ends_with(".mdlus")) {
     check<Error>(!class_name.empty(), "'", path,
                  "': .mdlus holds a module, and what is to be written says no class");

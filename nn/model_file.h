@@ -35,6 +35,9 @@ struct ModelFile {
 /// @throws IoError; FormatError if it is no sound file of one of the formats
 ModelFile open_model_file(const std::string& path);
 
+/// Whether a file of this name, .pt or .pth, holds neither class nor arguments.
+bool holds_state_alone(const std::string& path);
+
 /// Writes .safetensors, .mdlus or .pt; the last holds the state alone. Whole or not at all.
 /// @throws IoError; Error if the name has another end; FormatError as the formats' writers
 void write_model_file(const std::string& path, const std::string& class_name,

@@ -6,10 +6,6 @@
 #include <brume/autograd/ops/shape.h>
 #include <brume/nn/registry.h>
 
-#if __has_include(<cxxabi.h>)
-#include <cxxabi.h>
-#endif
-
 namespace brume::nn {
 namespace {
 
@@ -21,14 +17,7 @@ std::string join(const std::string& path, const std::string& name) {
 
 // "brume::nn::Linear" -> "Linear"
 std::string unqualified_name(const std::type_info& type) {
-  std::string name = type.name();
-#if __has_include(<cxxabi.h>)
-  int status = 0;
-  if (char* readable = abi::__cxa_demangle(type.name(), nullptr, nullptr, &status)) {
-    name = readable;
-    std::free(readable);
-  }
-#endif
+  const std::string name = qualified_name(type);
   const size_t colon = name.substr(0, name.find('<')).rfind(':');
   return colon == std::string::npos ? name : name.substr(colon + 1);
 }

@@ -1,5 +1,6 @@
 #include <brume/nn/registry.h>
 
+#include <cstdlib>
 #include <map>
 #include <mutex>
 
@@ -8,6 +9,10 @@
 #include <brume/core/io/quote.h>
 #include <brume/nn/config_json.h>
 #include <brume/nn/nearest.h>
+
+#if __has_include(<cxxabi.h>)
+#include <cxxabi.h>
+#endif
 
 namespace brume::nn {
 namespace {
@@ -54,6 +59,18 @@ std::string registered_name(std::type_index type) {
   const std::lock_guard lock(t.mutex);
   const auto found = t.names.find(type);
   return found == t.names.end() ? "" : found->second;
+}
+
+std::string qualified_name(const std::type_info& type) {
+  std::string name = type.name();
+#if __has_include(<cxxabi.h>)
+  int status = 0;
+  if (char* readable = abi::__cxa_demangle(type.name(), nullptr, nullptr, &status)) {
+    name = readable;
+    std::free(readable);
+  }
+#endif
+  return name;
 }
 
 std::vector<std::string> overridable_arguments(const std::string& class_name) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 #include <typeindex>
+#include <typeinfo>
 #include <vector>
 
 #include <brume/nn/module.h>
@@ -50,6 +51,8 @@ Ref<Module> construct(const std::string& class_name, std::string_view json);
 std::vector<std::string> class_names();
 /// The name a class is registered under, or "".
 std::string registered_name(std::type_index type);
+/// The name of a class in C++, readable where the compiler can say it so: "brume::nn::Linear".
+std::string qualified_name(const std::type_info& type);
 /// See RegisteredClass; nothing for a name that is not registered.
 std::vector<std::string> overridable_arguments(const std::string& class_name);
 

@@ -163,11 +163,41 @@ void override_arguments(Json& module, const Json& changes, const std::string& wh
   }
 }
 
+// A file of a class that load cannot find by name would be lost. Classes of ours outside of nn are
+// registered by what loads them, such as diffusion::load, so they may be written before.
+void check_registered(const Module& module, const std::string& path) {
+  const std::string name = qualified_name(typeid(module));
+  check<Error>(!registered_name(typeid(module)).empty() || name.starts_with("brume::"), "save: '",
+               path, "' is to hold a ", name,
+               ", which is not registered, so that no program could load it; call "
+               "nn::register_class<",
+               module.class_name(), ">(\"", module.class_name(),
+               "\") first, or write .pt, which holds the state alone");
+}
+
+// The same of the modules among a module's arguments.
+class CheckRegistered final : public Fields {
+ public:
+  CheckRegistered(const Module& module, const std::string& path) : path_(path) { visit(module); }
+
+ private:
+  void scalar(Ref<Module>& x) override {
+    if (x) visit(*x);
+  }
+  void visit(const Module& module) {
+    check_registered(module, path_);
+    module.visit_config(*this);
+  }
+
+  const std::string& path_;
+};
+
 }  // namespace
 
 void save(const Module& module, const std::string& path, io::Metadata notes) {
   std::vector<std::pair<std::string, Tensor>> tensors;
   for (NamedTensor& t : module.state()) tensors.emplace_back(std::move(t.name), t.tensor);
+  if (!holds_state_alone(path)) CheckRegistered(module, path);
   write_model_file(path, module.class_name(), module.config_json(), tensors, std::move(notes));
 }
 

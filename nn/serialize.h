@@ -19,7 +19,8 @@ inline constexpr const char* kConfigKey = "brume.config";
 /// Writes class, arguments and state, and `notes` into the metadata beside them; the file appears
 /// whole or not at all. The end of the name says the format: .safetensors, .mdlus, or .pt, which
 /// holds the state alone.
-/// @throws IoError; Error if the arguments are not known or the name has another end
+/// @throws IoError; Error if the arguments are not known, the class or one among its arguments is
+///         not registered (no matter in a .pt), or the path has another end
 void save(const Module& module, const std::string& path, io::Metadata notes = {});
 
 struct LoadOptions {

@@ -3,6 +3,7 @@
 #include <string>
 
 #include <brume/nn/layers/linear.h>
+#include <brume/nn/registry.h>
 #include <brume/nn/serialize.h>
 
 #include "tests/error_of.h"
@@ -57,6 +58,7 @@ TEST_CASE("a table of keys loads somebody's state dict into a module of one's ow
     }
     nn::Ref<nn::Linear> first, second;
   };
+  nn::register_class<Theirs>("Theirs");
   const auto source = nn::make<Theirs>();
   nn::save(*source, file.path);
   const nn::KeyTable table = {{"net.steps", ""}, {"net.fc*.inner.*", "layers.*.*"}};

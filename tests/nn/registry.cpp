@@ -1,12 +1,52 @@
 #include <doctest/doctest.h>
 
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <string>
 
+#include <brume/core/io/zip.h>
 #include <brume/nn/registry.h>
+#include <brume/nn/serialize.h>
+
+#include "tests/error_of.h"
+#include "tests/temporary_folder.h"
 
 using namespace brume;
+
+namespace {
+
+struct OwnConfig {
+  nn::Ref<nn::Module> inner;
+  template <class V>
+  void fields(V& v) {
+    v("inner", inner);
+  }
+};
+struct OwnInner : nn::Module {
+  using Config = OwnConfig;
+  explicit OwnInner(const Config&) {}
+};
+struct OwnOuter : nn::Module {
+  using Config = OwnConfig;
+  explicit OwnOuter(const Config& c) { child("inner", c.inner); }
+};
+
+}  // namespace
+
+TEST_CASE("what no program could load is not saved: each class in a file is registered") {
+  const test::TemporaryFile file("own.safetensors"), state("own.pt");
+  const auto outer = nn::make<OwnOuter>({.inner = nn::make<OwnInner>({.inner = {}})});
+  const auto refusal = [&] { return error_of([&] { nn::save(*outer, file.path); }); };
+  CHECK(refusal().find("nn::register_class<OwnOuter>(\"OwnOuter\")") != std::string::npos);
+  nn::register_class<OwnOuter>("OwnOuter");
+  CHECK(refusal().find("nn::register_class<OwnInner>(\"OwnInner\")") != std::string::npos);
+  CHECK(!std::filesystem::exists(file.path));
+  if (io::has_zip()) nn::save(*outer, state.path);  // the state alone names no class
+  nn::register_class<OwnInner>("OwnInner");
+  nn::save(*outer, file.path);
+  CHECK(nn::load(file.path)->class_name() == "OwnOuter");
+}
 
 TEST_CASE("every class of the library has its place in the manual of backbones") {
   std::ifstream file(BRUME_SOURCE_DIR "/docs/backbones.md");
