@@ -36,4 +36,10 @@ struct TemporaryFile {
   std::string path;
 };
 
+/// The working folder of a test program that writes under short names; one for all of its files.
+struct WorkingFolder {
+  WorkingFolder() { std::filesystem::current_path(folder.path()); }
+  TemporaryFolder folder;
+};
+
 }  // namespace brume::test

@@ -18,9 +18,19 @@ constexpr int64_t kMostClasses = int64_t{1} << 20;  // one-hot rows of more woul
 ArrayDataset::ArrayDataset(const Tensor& x, const Tensor& labels, double scale, double shift) {
   check(x.rank() >= 1, "ArrayDataset: wants samples of shape [N, ...], got ", x.shape());
   const NoGrad no_grad;
-  x_ = relayout(convert(x, DType::f32) * scale + shift, Layout::row_major);
-  check(x_.numel() == 0 || all(isfinite(x_)).item() != 0,
-        "ArrayDataset: the samples hold values that are not finite; clean the data first");
+  const auto final_values = [&](const Tensor& raw) {
+    const Tensor f = convert(raw, DType::f32) * scale + shift;
+    check(f.numel() == 0 || all(isfinite(f)).item() != 0,
+          "ArrayDataset: the samples hold values that are not finite; clean the data first");
+    return f;
+  };
+  if (x.dtype() == DType::u8) {
+    x_ = empty(x.shape(), {.dtype = DType::u8});
+    copy_(x_, transfer(x, kCpu));
+    of_byte_ = final_values(arange(0, 256)).to_vector<float>();
+  } else {
+    x_ = relayout(final_values(x), Layout::row_major);
+  }
   if (!labels.defined()) return;
   check(labels.shape() == Shape{x.size(0)}, "ArrayDataset: ", x.size(0),
         " samples want labels of shape [N], got ", labels.shape());
@@ -39,12 +49,17 @@ Batch ArrayDataset::gather(std::span<const int64_t> indices) const {
   const int64_t each = shape[0] == 0 ? 0 : x_.numel() / shape[0];
   shape[0] = static_cast<int64_t>(indices.size());
   Batch batch{.x = empty(shape), .label = {}};
-  const float* from = x_.host<const float>().data();
   float* to = batch.x.host<float>().data();
   std::vector<int64_t> labels;
   for (int64_t index : indices) {
     check(index >= 0 && index < size(), "ArrayDataset: sample ", index, " of ", size());
-    std::memcpy(to, from + index * each, static_cast<size_t>(each) * sizeof(float));
+    if (of_byte_.empty()) {
+      const float* from = x_.host<const float>().data() + index * each;
+      std::memcpy(to, from, static_cast<size_t>(each) * sizeof(float));
+    } else {
+      const uint8_t* from = x_.host<const uint8_t>().data() + index * each;
+      for (int64_t i = 0; i < each; ++i) to[i] = of_byte_[from[i]];
+    }
     to += each;
     if (!labels_.empty()) labels.push_back(labels_[static_cast<size_t>(index)]);
   }

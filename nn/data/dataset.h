@@ -24,7 +24,7 @@ class Dataset {
   virtual Batch gather(std::span<const int64_t> indices) const = 0;
 };
 
-/// Samples in memory: x * scale + shift.
+/// Samples in memory: x * scale + shift. Bytes stay bytes until they are gathered.
 class ArrayDataset : public Dataset {
  public:
   /// @shape  x [N, ...] of any dtype, labels [N] of an integer dtype or undefined
@@ -34,12 +34,11 @@ class ArrayDataset : public Dataset {
   int64_t size() const override { return x_.size(0); }
   int64_t classes() const override { return classes_; }
   Batch gather(std::span<const int64_t> indices) const override;
-  /// All samples, converted. @shape [N, ...]
-  const Tensor& x() const { return x_; }
   const std::vector<int64_t>& labels() const { return labels_; }
 
  private:
-  Tensor x_;  // f32, row-major
+  Tensor x_;                    // row-major; f32 and final, or u8
+  std::vector<float> of_byte_;  // what each byte stands for, if x_ is u8
   std::vector<int64_t> labels_;
   int64_t classes_ = 0;
 };

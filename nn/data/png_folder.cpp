@@ -1,6 +1,8 @@
 #include <brume/nn/data/png_folder.h>
 
+#include <algorithm>
 #include <cstring>
+#include <string_view>
 #include <vector>
 
 #include <brume/core/io/fs.h>
@@ -13,13 +15,21 @@ struct Listing {
   std::vector<std::string> pictures, folders;  // paths, sorted
 };
 
+bool is_png(std::string_view name) {
+  constexpr std::string_view kEnd = ".png";
+  return name.size() >= kEnd.size() &&
+         std::equal(kEnd.begin(), kEnd.end(), name.end() - kEnd.size(), [](char want, char is) {
+           return want == (is >= 'A' && is <= 'Z' ? is - 'A' + 'a' : is);
+         });
+}
+
 Listing listing_of(const std::string& folder) {
   Listing out;
   for (const std::string& name : io::list_folder(folder)) {
     const std::string path = io::join_path(folder, name);
     if (io::file_status(path).kind == io::FileKind::folder)
       out.folders.push_back(path);
-    else if (name.ends_with(".png") || name.ends_with(".PNG"))
+    else if (is_png(name))
       out.pictures.push_back(path);
   }
   return out;
@@ -53,7 +63,10 @@ LabelledImages read_png_folder(const std::string& path) {
                      "' has pictures and sub-folders; put every picture into the sub-folder of its "
                      "class, or all into one folder");
   for (size_t c = 0; c < top.folders.size(); ++c) {
-    const std::vector<std::string> members = listing_of(top.folders[c]).pictures;
+    const auto [members, deeper] = listing_of(top.folders[c]);
+    check<FormatError>(deeper.empty(), "'", deeper.empty() ? "" : deeper[0],
+                       "' is a folder inside a class's; put its pictures beside the others of the "
+                       "class");
     check<FormatError>(!members.empty(), "'", top.folders[c], "' has no .png");
     paths.insert(paths.end(), members.begin(), members.end());
     labels.insert(labels.end(), members.size(), static_cast<int64_t>(c));

@@ -12,13 +12,15 @@
 #include <brume/diffusion/schedulers/edm.h>
 
 #include "tests/error_of.h"
+#include "tests/temporary_folder.h"
 
 using namespace brume;
 using namespace brume::diffusion;
 
 namespace {
 
-constexpr const char* kPath = "ensemble_test.npy";
+const test::TemporaryFile kFile("ensemble.npy");
+const std::string& kPath = kFile.path;
 std::vector<uint64_t> seeds(uint64_t count) {
   std::vector<uint64_t> out;
   for (uint64_t i = 0; i < count; ++i) out.push_back(100 + i);
@@ -47,7 +49,7 @@ TEST_CASE("an ensemble in a file does not depend on how it was split into batche
   CHECK(write_ensemble(kPath, seeds(7), members, {.batch = 7}));
   CHECK(io::read_npy(kPath).to_vector<float>() == parts.to_vector<float>());
   CHECK(members(0, seeds(7)).to_vector<float>() == parts.to_vector<float>());
-  std::remove(kPath);
+  std::remove(kPath.c_str());
 }
 
 TEST_CASE("an ensemble that is called off or fails leaves no file") {

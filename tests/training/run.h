@@ -10,7 +10,11 @@
 #include <brume/nn/optim/adam.h>
 #include <brume/nn/training/checkpoint.h>
 
+#include "tests/temporary_folder.h"
+
 namespace brume::test {
+
+inline const WorkingFolder working_folder;
 
 /// A small run whose every draw is part of its state.
 struct Run {

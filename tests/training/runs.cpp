@@ -263,6 +263,13 @@ TEST_CASE("a split takes every n-th sample away and keeps the others") {
   CHECK(others.size() == 9);
 }
 
+TEST_CASE("bytes stay bytes in memory and are widened batch by batch to the bits of floats") {
+  const Tensor bytes = convert(arange(0, 256), DType::u8);
+  const nn::ArrayDataset narrow(bytes, {}, 1 / 127.5, -1);
+  const nn::ArrayDataset wide(convert(bytes, DType::f32), {}, 1 / 127.5, -1);
+  CHECK(nn::all_of(narrow).x.to_vector<float>() == nn::all_of(wide).x.to_vector<float>());
+}
+
 TEST_CASE("progress reads the same everywhere") {
   CHECK(nn::progress_line({.step = 500,
                            .steps = 2000,
