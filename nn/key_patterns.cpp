@@ -45,6 +45,10 @@ std::string filled_in(std::string_view to, const Texts& texts) {
 
 }  // namespace
 
+bool fits_pattern(std::string_view text, std::string_view pattern) {
+  return starred_texts(pattern, text).has_value();
+}
+
 std::string renamed_key(std::string_view key, const KeyTable& table) {
   for (const KeyPattern& pattern : table) {
     check<Error>(std::count(pattern.to.begin(), pattern.to.end(), '*') <=

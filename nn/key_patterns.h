@@ -18,4 +18,7 @@ using KeyTable = std::vector<KeyPattern>;
 /// @throws Error if a `to` has more '*' than its `from`
 std::string renamed_key(std::string_view key, const KeyTable& table);
 
+/// Whether the text is what a pattern describes, '*' standing for any text.
+bool fits_pattern(std::string_view text, std::string_view pattern);
+
 }  // namespace brume::nn

@@ -4,6 +4,7 @@
 
 #include <brume/autograd/node.h>
 #include <brume/autograd/ops/shape.h>
+#include <brume/nn/key_patterns.h>
 #include <brume/nn/registry.h>
 
 namespace brume::nn {
@@ -20,26 +21,6 @@ std::string unqualified_name(const std::type_info& type) {
   const std::string name = qualified_name(type);
   const size_t colon = name.substr(0, name.find('<')).rfind(':');
   return colon == std::string::npos ? name : name.substr(colon + 1);
-}
-
-// Whether `text` matches a pattern in which '*' stands for any text.
-bool matches(std::string_view pattern, std::string_view text) {
-  size_t p = 0, t = 0, star = std::string_view::npos, star_text = 0;
-  while (t < text.size()) {
-    if (p < pattern.size() && pattern[p] == '*') {
-      star = p++;
-      star_text = t;
-    } else if (p < pattern.size() && pattern[p] == text[t]) {
-      ++p, ++t;
-    } else if (star != std::string_view::npos) {
-      p = star + 1;
-      t = ++star_text;
-    } else {
-      return false;
-    }
-  }
-  while (p < pattern.size() && pattern[p] == '*') ++p;
-  return p == pattern.size();
 }
 
 // Walks over the arguments of a module and replaces modules among them by clones.
@@ -162,7 +143,7 @@ void Module::to(DType dtype) {
 int64_t Module::set_frozen(std::string_view pattern, bool frozen) {
   int64_t count = 0;
   for (const NamedTensor& p : parameters()) {
-    if (!matches(pattern, p.name)) continue;
+    if (!fits_pattern(p.name, pattern)) continue;
     set_requires_grad(p.tensor, !frozen);
     if (frozen) set_grad(p.tensor, {});
     ++count;

@@ -1,11 +1,13 @@
 #include <brume/nn/layers/patches.h>
 
 #include <cmath>
+#include <string_view>
 
 #include <brume/autograd/ops/matmul.h>
 #include <brume/autograd/ops/norm.h>
 #include <brume/autograd/ops/pointwise.h>
 #include <brume/autograd/ops/shape.h>
+#include <brume/nn/nearest.h>
 
 namespace brume::nn {
 
@@ -61,7 +63,11 @@ Tensor image_of_patches(const Tensor& tokens, const PatchGrid& grid, int64_t cha
 
 PatchEmbed2DTokenizer::PatchEmbed2DTokenizer(const Config& c) {
   const PatchGrid grid(c.input_size, c.patch_size, "PatchEmbed2DTokenizer");
-  if (c.pos_embed == "learnable")
+  static constexpr std::string_view kKinds[] = {"learnable", "none"};
+  const std::string kind = c.pos_embed.value_or("none");
+  check<Error>(kind == kKinds[0] || kind == kKinds[1], "PatchEmbed2DTokenizer: pos_embed '", kind,
+               "' is not known", suggestion(kind, kKinds));
+  if (kind == kKinds[0])
     pos_embed_ = param("pos_embed", {1, grid.count(), c.hidden_size}, Init::constant(0));
   x_embedder_ = child<PatchEmbed>(
       "x_embedder", {.grid = grid, .in_channels = c.in_channels, .width = c.hidden_size});

@@ -65,7 +65,7 @@ Tensor image_of_patches(const Tensor& tokens, const PatchGrid& grid, int64_t cha
 struct PatchEmbed2DTokenizerConfig {
   OneOrMany<int64_t> input_size = 0, patch_size = 0;
   int64_t in_channels = 0, hidden_size = 0;
-  std::optional<std::string> pos_embed = "learnable";  // any other: none
+  std::optional<std::string> pos_embed = "learnable";  // or "none"
   template <class V>
   void fields(V& v) {
     v("input_size", input_size, required);

@@ -14,7 +14,7 @@ namespace brume::nn {
 
 /// Keywords of the tokenizer.
 struct PatchEmbedOptions {
-  std::optional<std::string> pos_embed = "learnable";  // any other: none
+  std::optional<std::string> pos_embed = "learnable";  // or "none"
   template <class V>
   void fields(V& v) {
     v("pos_embed", pos_embed);

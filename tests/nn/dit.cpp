@@ -79,6 +79,13 @@ TEST_CASE("a new DiT returns zeros") {
   CHECK(max(abs(net(noise({1, 2, 8, 8}), zeros({1})))).item() == 0);
 }
 
+TEST_CASE("a misspelt pos_embed of a DiT is no silent none") {
+  nn::DiTConfig c = small();
+  c.tokenizer_kwargs.pos_embed = "learnble";
+  CHECK(error_of([&] { nn::make<nn::DiT>(c); }).find("did you mean 'learnable'?") !=
+        std::string::npos);
+}
+
 TEST_CASE("fused and composed attention of a DiT agree, and so do their gradients") {
   const auto net = nn::make<nn::DiT>(small());
   const Tensor t = noise({2}, 3);
