@@ -5,11 +5,15 @@
 
 #include <nlohmann/json.hpp>
 
+#include <brume/core/io/fs.h>
+#include <brume/core/io/npy.h>
 #include <brume/core/io/quote.h>
 #include <brume/core/json.h>
 #include <brume/nn/model_file.h>
+#include <brume/nn/training/run_log.h>
 
 #include "run_folder.h"
+#include "run_options.h"
 
 namespace brume::tools {
 namespace {
@@ -62,14 +66,72 @@ void print(const Json& all) {
               static_cast<long long>(all["bytes"].get<int64_t>()));
 }
 
-}  // namespace
+// What a run folder's files say of it: the summary above the model's own description.
+Json describe_run(const std::string& run) {
+  const RunOptions o = options_of_run(run);
+  Json out{{"run", run},
+           {"task", names_of(o.task)[static_cast<size_t>(o.task)]},
+           {"data", o.data.x},
+           {"steps", o.steps}};
+  const std::string log = io::join_path(run, "log.jsonl");
+  if (io::file_status(log).kind != io::FileKind::missing) {
+    const std::vector<nn::LoggedRow> rows = nn::read_log(log);
+    if (!rows.empty()) {
+      out["step"] = rows.back().step;
+      for (const auto& [name, value] : rows.back().values)
+        if (name == "loss") out["loss"] = value;
+    }
+  }
+  out["files"] = io::list_folder(run);
+  return out;
+}
 
-int info(const std::string& path, bool json) {
-  const Json all = describe(nn::open_model_file(model_of(path)));
+void print_run(const Json& run) {
+  std::string files;
+  for (const Json& name : run["files"])
+    files += cat(files.empty() ? "" : ", ", io::printable(name.get<std::string>()));
+  const bool reported = run.contains("loss");
+  std::printf(
+      "%-16s %s, %s of %s\n%-16s %s of %lld%s\n%-16s %s\n", "run",
+      io::printable(run["run"].get<std::string>()).c_str(), run["task"].get<std::string>().c_str(),
+      io::printable(run["data"].get<std::string>()).c_str(), "steps",
+      run.contains("step") ? cat(run["step"].get<int64_t>()).c_str() : "0",
+      static_cast<long long>(run["steps"].get<int64_t>()),
+      reported ? cat(", the last report's loss is ", run["loss"].get<double>()).c_str() : "",
+      "files", files.c_str());
+}
+
+int info_of_array(const std::string& path, bool json) {
+  const Tensor x = io::read_npy(path);
+  Json shape = Json::array();
+  for (int64_t n : x.shape()) shape.push_back(n);
+  const Json all{{"file", path},
+                 {"format", "npy"},
+                 {"dtype", to_string(x.dtype())},
+                 {"shape", shape},
+                 {"bytes", x.numel() * item_size(x.dtype())}};
   if (json)
     std::printf("%s\n", dump_json(all, 2).c_str());
   else
-    print(all);
+    std::printf("%-16s npy\n%-16s %s %s\n", "format", "array",
+                std::string(to_string(x.dtype())).c_str(), shape.dump().c_str());
+  return 0;
+}
+
+}  // namespace
+
+int info(const std::string& path, bool json) {
+  if (path.ends_with(".npy")) return info_of_array(path, json);
+  Json all = describe(nn::open_model_file(model_of(path)));
+  const bool is_run =
+      io::file_status(io::join_path(path, "options.json")).kind == io::FileKind::regular;
+  if (is_run) all["run"] = describe_run(path);
+  if (json) {
+    std::printf("%s\n", dump_json(all, 2).c_str());
+    return 0;
+  }
+  if (is_run) print_run(all["run"]);
+  print(all);
   return 0;
 }
 

@@ -4,8 +4,8 @@
 
 namespace brume::tools {
 
-/// Prints what a model's file, or that of a run folder, holds: format, class, arguments, tensors,
-/// sizes.
+/// Prints what a model's file holds: format, class, arguments, tensors, sizes; of a run folder
+/// first what was trained, how far and to which loss; of a .npy the type and the shape.
 int info(const std::string& path, bool json);
 
 }  // namespace brume::tools

@@ -1,11 +1,16 @@
 // The program brume: train, sample, evaluate, info, convert, selftest.
 
 #include <cstdio>
+#include <limits>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 
 #include <brume/core/cpu/parallel.h>
 #include <brume/core/error.h>
+#include <brume/nn/nearest.h>
 
 #include "convert.h"
 #include "device.h"
@@ -20,136 +25,203 @@ namespace {
 using namespace brume;
 
 // CLI11's own checks print the bounds of a double.
-CLI::Validator at_least(int64_t least) {
-  return {[least](const std::string& text) {
+CLI::Validator whole_number(int64_t least, int64_t most = std::numeric_limits<int64_t>::max()) {
+  return {[least, most](const std::string& text) {
             int64_t value = 0;
-            const bool good = CLI::detail::lexical_cast(text, value) && value >= least;
-            return good ? std::string() : cat("wants a whole number from ", least, ", got ", text);
+            if (CLI::detail::lexical_cast(text, value) && value >= least && value <= most)
+              return std::string();
+            const bool open = most == std::numeric_limits<int64_t>::max();
+            return cat("wants a whole number from ", least, open ? "" : cat(" to ", most), ", got ",
+                       text);
           },
           ""};
 }
 
-void add_device_option(CLI::App& app, std::string& device) {
-  app.add_option("--device", device, "cpu, cuda, or auto: cuda if there is one")
+// All that the command line can say.
+struct CommandLine {
+  CLI::App app{"Diffusion models: train, sample, evaluate", "brume"};
+  std::string device = "cpu";
+  int threads = 0;
+  bool quiet = false;
+
+  tools::TrainArguments train;
+  int64_t seed = -1;
+  tools::SampleArguments sample;
+  tools::EvaluateArguments evaluate;
+  std::string info_path;
+  bool info_json = false;
+  tools::ConvertArguments convert;
+  bool coverage = false;
+
+  struct Command {
+    CLI::App* app;
+    int (*run)(CommandLine&);
+  };
+  std::vector<Command> commands;
+
+  CLI::App& add(const char* name, const char* what, int (*run)(CommandLine&)) {
+    commands.push_back({app.add_subcommand(name, what), run});
+    return *commands.back().app;
+  }
+};
+
+void add_device_option(CLI::App& app, CommandLine& line) {
+  app.add_option("--device", line.device, "cpu, cuda, or auto: cuda if there is one")
       ->check(CLI::IsMember({"cpu", "cuda", "auto"}))
       ->capture_default_str();
 }
 
-// CLI11 would call an unknown command an unexpected argument.
-void check_command(const CLI::App& app, int argc, char** argv) {
-  if (argc < 2 || argv[1][0] == '-') return;
-  std::string known;
-  for (const CLI::App* command : app.get_subcommands({})) {
-    if (command->get_name() == argv[1]) return;
-    known += cat(known.empty() ? "" : ", ", command->get_name());
-  }
-  throw Error(cat("no command is called '", argv[1], "'; there are ", known));
-}
-
 void add_draw_options(CLI::App& app, tools::DrawOptions& draw) {
   app.add_option("--steps", draw.steps, "steps from noise to sample")
-      ->check(at_least(2))
+      ->check(whole_number(2))
       ->capture_default_str();
   app.add_option("--batch", draw.batch, "samples at a time; changes no bit")
-      ->check(at_least(1))
+      ->check(whole_number(1))
       ->capture_default_str();
-  app.add_option("--solver", draw.solver, tools::kSolvers)->capture_default_str();
-  app.add_option("--churn", draw.S_churn, "noise put back by the stochastic solvers (40)");
+  app.add_option("--solver", draw.solver, "one of " + tools::solver_names())->capture_default_str();
+  app.add_option("--churn", draw.S_churn,
+                 cat("noise put back by the stochastic solvers (", tools::kChurn, ")"));
+}
+
+void add_train(CommandLine& line) {
+  CLI::App& app = line.add("train", "train a model as a JSON file says", [](CommandLine& chosen) {
+    chosen.train.quiet = chosen.quiet;
+    if (chosen.seed >= 0) chosen.train.seed = chosen.seed;
+    chosen.train.device = tools::device_named(chosen.device);
+    return tools::train(chosen.train);
+  });
+  tools::TrainArguments& train = line.train;
+  app.add_option("config", train.config, "the options (those of the resumed run)");
+  app.add_option("--out", train.out,
+                 "run folder (the resumed one, else runs/run); holds no other run");
+  app.add_option("--resume", train.resume, "go on from this run's newest checkpoint");
+  app.add_option("--set", train.changes, "change an option: key.key=value");
+  app.add_option("--seed", line.seed, "seed of everything random")->check(whole_number(0));
+  app.add_flag("--dry-run", train.dry_run, "measure one step and write nothing");
+  app.add_flag("--quiet", line.quiet, "print no progress");
+  add_device_option(app, line);
+}
+
+void add_sample(CommandLine& line) {
+  CLI::App& app = line.add("sample", "draw samples from a trained model", [](CommandLine& chosen) {
+    chosen.sample.draw.quiet = chosen.quiet;
+    chosen.sample.device = tools::device_named(chosen.device);
+    return tools::sample(chosen.sample);
+  });
+  tools::SampleArguments& sample = line.sample;
+  app.add_option("path", sample.path, "a run folder or a model's file")->required();
+  app.add_option("--num", sample.num, "how many (as many as --seeds, or 16)")
+      ->check(whole_number(1));
+  app.add_option("--classes", sample.classes, "which classes: 3,5 or 0-9");
+  app.add_option("--seeds", sample.seeds, "one for each sample (0, 1, ...)");
+  app.add_option("--shape", sample.shape, "of one sample, if the file does not say it")
+      ->delimiter(',');
+  app.add_option("--out", sample.out, ".png, .npy or .safetensors")->default_val("samples.png");
+  app.add_flag("--quiet", line.quiet, "print no progress");
+  add_draw_options(app, sample.draw);
+  add_device_option(app, line);
+}
+
+void add_evaluate(CommandLine& line) {
+  CLI::App& app = line.add("evaluate", "judge a run by its samples", [](CommandLine& chosen) {
+    chosen.evaluate.device = tools::device_named(chosen.device);
+    return tools::evaluate(chosen.evaluate);
+  });
+  tools::EvaluateArguments& evaluate = line.evaluate;
+  app.add_option("run", evaluate.run, "a run folder or a model in it")->required();
+  app.add_option("--data", evaluate.data, "where data.x is now");
+  app.add_option("--labels", evaluate.labels, "where data.labels is now");
+  app.add_option("--classifier", evaluate.classifier,
+                 "run folder of a classifier, which names the samples");
+  app.add_option("--num", evaluate.num, "how many samples")
+      ->check(whole_number(1))
+      ->capture_default_str();
+  app.add_flag("--json", evaluate.json, "figures as JSON");
+  app.add_flag("--require", evaluate.require, "exit with 1 if a figure is less than wanted");
+  add_draw_options(app, evaluate.draw);
+  add_device_option(app, line);
+}
+
+void add_files(CommandLine& line) {
+  CLI::App& info = line.add("info", "show what a file or a run holds", [](CommandLine& chosen) {
+    return tools::info(chosen.info_path, chosen.info_json);
+  });
+  info.add_option("path", line.info_path, "a model's file, a .npy, or a run folder")->required();
+  info.add_flag("--json", line.info_json, "as JSON");
+
+  CLI::App& convert =
+      line.add("convert", "write a model's file in another format, as OUT ends",
+               [](CommandLine& chosen) { return tools::convert_file(chosen.convert); });
+  convert.add_option("in", line.convert.in, ".safetensors, .mdlus, .pt, .pth, or a run folder")
+      ->required();
+  convert.add_option("out", line.convert.out, ".safetensors, .mdlus or .pt")->required();
+  convert.add_option("--as", line.convert.like,
+                     "a model whose class, arguments and notes IN lacks and OUT gets");
+}
+
+void add_selftest(CommandLine& line) {
+  CLI::App& app =
+      line.add("selftest", "prove every operation on this machine", [](CommandLine& chosen) {
+        return tools::selftest(tools::device_named(chosen.device), chosen.coverage);
+      });
+  app.add_flag("--coverage", line.coverage, "list what is proven instead");
+  add_device_option(app, line);
+}
+
+// CLI11 would call an unknown command an unexpected argument.
+void check_command(const CommandLine& line, std::string_view word) {
+  if (word.starts_with('-')) return;
+  std::string known;
+  for (const CommandLine::Command& command : line.commands) {
+    if (command.app->get_name() == word) return;
+    known += cat(known.empty() ? "" : ", ", command.app->get_name());
+  }
+  throw Error(cat("no command is called '", word, "'; there are ", known));
+}
+
+// What CLI11 says of a command line that it refuses, or what it left over, which says more.
+std::string fault_of(const CommandLine& line, const CLI::ParseError& error) {
+  const std::vector<CLI::App*> chosen = line.app.get_subcommands();
+  if (chosen.empty()) return cat(error.what(), "; see brume --help");
+  const std::string& command = chosen[0]->get_name();
+  for (const std::string& word : line.app.remaining(true)) {
+    if (!word.starts_with('-')) continue;
+    std::vector<std::string> options;
+    for (const CLI::App* app : std::initializer_list<const CLI::App*>{chosen[0], &line.app})
+      for (const CLI::Option* option : app->get_options())
+        for (const std::string& name : option->get_lnames()) options.push_back("--" + name);
+    const std::vector<std::string_view> known(options.begin(), options.end());
+    return cat(command, ": there is no option ", word,
+               nn::suggestion(word.substr(0, word.find('=')), known));
+  }
+  return cat(command, ": ", error.what(), "; see brume ", command, " --help");
 }
 
 int run(int argc, char** argv) {
-  CLI::App app("Diffusion models: train, sample, evaluate");
-  app.require_subcommand(1);
-  app.fallthrough();
-  app.set_version_flag("--version", "brume " BRUME_VERSION);
-  std::string device = "cpu";
-  int threads = 0;
-  app.add_option("--threads", threads, "threads to use (all)")->check(CLI::Range(1, kMostThreads));
+  CommandLine line;
+  line.app.require_subcommand(1);
+  line.app.fallthrough();
+  line.app.set_version_flag("--version", "brume " BRUME_VERSION);
+  line.app.add_option("--threads", line.threads, "threads to use (all)")
+      ->check(whole_number(1, kMostThreads));
+  for (const auto add : {add_train, add_sample, add_evaluate, add_files, add_selftest}) add(line);
 
-  tools::TrainArguments train;
-  int64_t seed = -1;
-  auto* train_command = app.add_subcommand("train", "train a model as a JSON file says");
-  train_command->add_option("config", train.config, "the options (those of the resumed run)");
-  train_command->add_option("--out", train.out,
-                            "run folder (the resumed one, else runs/run); holds no other run");
-  train_command->add_option("--resume", train.resume, "go on from this run's newest checkpoint");
-  train_command->add_option("--set", train.changes, "change an option: key.key=value");
-  train_command->add_option("--seed", seed, "seed of everything random")->check(at_least(0));
-  train_command->add_flag("--dry-run", train.dry_run, "measure one step and write nothing");
-  train_command->add_flag("--quiet", train.quiet, "print no progress");
-  add_device_option(*train_command, device);
-
-  tools::SampleArguments sample;
-  bool quiet = false;
-  auto* sample_command = app.add_subcommand("sample", "draw samples from a trained model");
-  sample_command->add_option("path", sample.path, "a run folder or a model's file")->required();
-  sample_command->add_option("--num", sample.num, "how many (as many as --seeds, or 16)")
-      ->check(at_least(1));
-  sample_command->add_option("--classes", sample.classes, "which classes: 3,5 or 0-9");
-  sample_command->add_option("--seeds", sample.seeds, "one for each sample (0, 1, ...)");
-  sample_command->add_option("--shape", sample.shape, "of one sample, if the file does not say it")
-      ->delimiter(',');
-  sample_command->add_option("--out", sample.out, ".png, .npy or .safetensors")
-      ->default_val("samples.png");
-  sample_command->add_flag("--quiet", quiet, "print no progress");
-  add_draw_options(*sample_command, sample.draw);
-  add_device_option(*sample_command, device);
-
-  tools::EvaluateArguments evaluate;
-  auto* evaluate_command = app.add_subcommand("evaluate", "judge a run by its samples");
-  evaluate_command->add_option("run", evaluate.run, "a run folder or a model in it")->required();
-  evaluate_command->add_option("--data", evaluate.data, "where data.x is now");
-  evaluate_command->add_option("--labels", evaluate.labels, "where data.labels is now");
-  evaluate_command->add_option("--classifier", evaluate.classifier,
-                               "run folder of a classifier, which names the samples");
-  evaluate_command->add_option("--num", evaluate.num, "how many samples")
-      ->check(at_least(1))
-      ->capture_default_str();
-  evaluate_command->add_flag("--json", evaluate.json, "figures as JSON");
-  add_draw_options(*evaluate_command, evaluate.draw);
-  add_device_option(*evaluate_command, device);
-
-  std::string info_path;
-  bool info_json = false;
-  auto* info_command = app.add_subcommand("info", "show what a model's file holds");
-  info_command->add_option("path", info_path, "a model's file or a run folder")->required();
-  info_command->add_flag("--json", info_json, "as JSON");
-
-  std::string convert_in, convert_out;
-  auto* convert_command =
-      app.add_subcommand("convert", "write a model's file in another format, as OUT ends");
-  convert_command->add_option("in", convert_in, ".safetensors, .mdlus, .pt or .pth")->required();
-  convert_command->add_option("out", convert_out, ".safetensors, .mdlus or .pt")->required();
-
-  bool coverage = false;
-  auto* selftest_command = app.add_subcommand("selftest", "prove every operation on this machine");
-  add_device_option(*selftest_command, device);
-  selftest_command->add_flag("--coverage", coverage, "list what is proven instead");
-
-  check_command(app, argc, argv);
+  if (argc < 2) {
+    std::fputs(line.app.help().c_str(), stdout);
+    return 2;
+  }
+  check_command(line, argv[1]);
   try {
-    app.parse(argc, argv);
+    line.app.parse(argc, argv);
+  } catch (const CLI::Success& asked) {  // --help, --version
+    return line.app.exit(asked);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
+    throw Error(fault_of(line, error));
   }
-  if (threads > 0) set_num_threads(threads);
-  if (train_command->parsed()) {
-    if (seed >= 0) train.seed = seed;
-    train.device = tools::device_named(device);
-    return tools::train(train);
-  }
-  if (sample_command->parsed()) {
-    sample.draw.quiet = quiet;
-    sample.device = tools::device_named(device);
-    return tools::sample(sample);
-  }
-  if (evaluate_command->parsed()) {
-    evaluate.device = tools::device_named(device);
-    return tools::evaluate(evaluate);
-  }
-  if (selftest_command->parsed()) return tools::selftest(tools::device_named(device), coverage);
-  if (convert_command->parsed()) return tools::convert_file(convert_in, convert_out);
-  return tools::info(info_path, info_json);
+  if (line.threads > 0) set_num_threads(line.threads);
+  for (const CommandLine::Command& command : line.commands)
+    if (command.app->parsed()) return command.run(line);
+  return 2;
 }
 
 }  // namespace
@@ -158,14 +230,11 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
   try {
     return run(argc, argv);
-  } catch (const brume::GradError& error) {
-    std::fprintf(stderr, "brume: %s\n", error.what());
-    return 1;
-  } catch (const brume::Error& error) {
-    std::fprintf(stderr, "brume: %s\n", error.what());
-    return 2;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "brume: %s\n", error.what());
-    return 1;
+    const bool mends = dynamic_cast<const brume::Error*>(&error) != nullptr &&
+                       dynamic_cast<const brume::GradError*>(&error) == nullptr &&
+                       dynamic_cast<const brume::CudaError*>(&error) == nullptr;
+    return mends ? 2 : 1;
   }
 }

@@ -3,13 +3,18 @@
 #include <brume/core/error.h>
 #include <brume/core/io/fs.h>
 #include <brume/diffusion/builtin.h>
+#include <brume/nn/model_file.h>
 #include <brume/nn/serialize.h>
+#include <brume/nn/training/checkpoint.h>
 #include <brume/nn/training/run_directory.h>
 
 namespace brume::tools {
 
 std::string model_of(const std::string& path) {
-  if (io::file_status(path).kind != io::FileKind::folder) return path;
+  if (io::file_status(path).kind != io::FileKind::folder) {
+    const bool names_another = io::name_of(path) == "latest" && run_of(path) != io::folder_of(path);
+    return names_another ? nn::whole_checkpoint(run_of(path)).value_or(path) : path;
+  }
   const std::string finished = io::join_path(path, "model.safetensors");
   if (io::file_status(finished).kind != io::FileKind::missing) return finished;
   const auto newest = nn::whole_checkpoint(path);
@@ -19,6 +24,10 @@ std::string model_of(const std::string& path) {
 
 nn::Ref<nn::Module> load_model(const std::string& file) {
   diffusion::register_builtin();
+  check<FormatError>(
+      !nn::open_model_file(file).class_name.empty(), "'", file,
+      "' holds tensors, but not of which class and arguments they are; brume convert ", file,
+      " OUT.safetensors --as MODEL takes those of a file or run that says them");
   const auto model = nn::is_checkpoint(file) ? nn::load_averaged(file) : nn::load(file);
   model->eval();
   return model;

@@ -7,11 +7,13 @@
 
 namespace brume::tools {
 
-/// The model that `path` means: a file itself, of a run folder its finished model, else its newest
-/// checkpoint. @throws IoError if the folder has neither; FormatError as nn::whole_checkpoint
+/// The model that `path` means: a file itself, of RUN/checkpoints/latest the checkpoint it names,
+/// of a run folder its finished model, else its newest checkpoint. @throws IoError if the folder
+/// has neither; FormatError as nn::whole_checkpoint
 std::string model_of(const std::string& path);
 
 /// The module of such a file, a checkpoint's with its averaged weights, in evaluation mode.
+/// @throws FormatError if the file does not say its class
 nn::Ref<nn::Module> load_model(const std::string& file);
 
 /// The run folder that `path` means: a folder itself, of RUN/model.safetensors and

@@ -14,6 +14,7 @@
 #include <brume/diffusion/solvers/edm_stochastic.h>
 #include <brume/diffusion/solvers/exponential.h>
 #include <brume/nn/model_file.h>
+#include <brume/nn/nearest.h>
 
 #include "device.h"
 #include "run_folder.h"
@@ -29,21 +30,48 @@ struct Method {
   diffusion::DenoisingType type = diffusion::DenoisingType::ode;
 };
 
-Method make_method(const DrawOptions& o, const diffusion::EDMNoiseScheduler& scheduler,
-                   diffusion::NoiseSource& noise) {
-  const diffusion::ChurnOptions churn{
-      .noise = &noise, .S_churn = o.S_churn.value_or(40), .num_steps = o.steps};
-  if (o.solver == "edm_stochastic_euler") return {diffusion::EDMStochasticEulerSolver{churn}};
-  if (o.solver == "edm_stochastic_heun") return {diffusion::EDMStochasticHeunSolver{churn}};
-  check<Error>(!o.S_churn, "--churn: ", o.solver,
-               " puts no noise back; the solvers edm_stochastic_euler and edm_stochastic_heun do");
-  if (o.solver == "heun") return {diffusion::HeunSolver{}};
-  if (o.solver == "euler") return {diffusion::EulerSolver{}};
-  constexpr auto kX0 = diffusion::DenoisingType::x0;
-  if (o.solver == "ddim") return {diffusion::DDIMSolver{.scheduler = &scheduler}, kX0};
-  if (o.solver == "dpm") return {diffusion::DPMSolverPlusPlus({.scheduler = &scheduler}), kX0};
-  if (o.solver == "unipc") return {diffusion::UniPCSolver({.scheduler = &scheduler}), kX0};
-  throw Error(cat("--solver: '", o.solver, "' is not known; use ", kSolvers));
+// What solvers are made of.
+struct Parts {
+  const diffusion::EDMNoiseScheduler& scheduler;
+  diffusion::ChurnOptions churn;
+};
+
+struct NamedSolver {
+  std::string_view name;
+  bool puts_noise_back;
+  Method (*make)(const Parts&);
+};
+
+constexpr auto kX0 = diffusion::DenoisingType::x0;
+
+constexpr NamedSolver kSolvers[] = {
+    {"heun", false, [](const Parts&) { return Method{diffusion::HeunSolver{}}; }},
+    {"euler", false, [](const Parts&) { return Method{diffusion::EulerSolver{}}; }},
+    {"ddim", false,
+     [](const Parts& p) {
+       return Method{diffusion::DDIMSolver{.scheduler = &p.scheduler}, kX0};
+     }},
+    {"dpm", false,
+     [](const Parts& p) {
+       return Method{diffusion::DPMSolverPlusPlus({.scheduler = &p.scheduler}), kX0};
+     }},
+    {"unipc", false,
+     [](const Parts& p) {
+       return Method{diffusion::UniPCSolver({.scheduler = &p.scheduler}), kX0};
+     }},
+    {"edm_stochastic_euler", true,
+     [](const Parts& p) { return Method{diffusion::EDMStochasticEulerSolver{p.churn}}; }},
+    {"edm_stochastic_heun", true,
+     [](const Parts& p) { return Method{diffusion::EDMStochasticHeunSolver{p.churn}}; }},
+};
+
+const NamedSolver& solver_of(const DrawOptions& o) {
+  std::vector<std::string_view> names;
+  for (const NamedSolver& solver : kSolvers) names.push_back(solver.name);
+  const auto found = std::find(names.begin(), names.end(), o.solver);
+  check<Error>(found != names.end(), "--solver: '", o.solver, "' is not known",
+               found == names.end() ? nn::suggestion(o.solver, names) : "");
+  return kSolvers[found - names.begin()];
 }
 
 int64_t parse_number(std::string_view text, const std::string& who) {
@@ -55,6 +83,20 @@ int64_t parse_number(std::string_view text, const std::string& who) {
 }
 
 }  // namespace
+
+std::string solver_names() {
+  std::string names;
+  for (const NamedSolver& solver : kSolvers) names += cat(names.empty() ? "" : ", ", solver.name);
+  return names;
+}
+
+void check_solver(const DrawOptions& o) {
+  if (solver_of(o).puts_noise_back || !o.S_churn) return;
+  std::string others;
+  for (const NamedSolver& solver : kSolvers)
+    if (solver.puts_noise_back) others += cat(others.empty() ? "" : " and ", solver.name);
+  throw Error(cat("--churn: ", o.solver, " puts no noise back; the solvers ", others, " do"));
+}
 
 Sampler open_sampler(const std::string& path, Device device) {
   const std::string file = model_of(path);
@@ -104,7 +146,9 @@ Tensor draw_batch(const Sampler& sampler, std::span<const uint64_t> seeds,
   for (int64_t size : sampler.notes.shape) shape.push_back(size);
   const Tensor start =
       transfer(scheduler.init_latents(shape, expand(first, {count}), noise), device);
-  const Method method = make_method(o, scheduler, noise);
+  const Method method = solver_of(o).make(
+      {.scheduler = scheduler,
+       .churn = {.noise = &noise, .S_churn = o.S_churn.value_or(kChurn), .num_steps = o.steps}});
   const auto denoiser = diffusion::denoiser(
       scheduler, {.x0 = bind(diffusion::AnyModel(sampler.model), condition), .type = method.type});
   const auto show = [&](const diffusion::SampleStep& s) {
@@ -153,6 +197,7 @@ void write_picture(const std::string& path, const Tensor& x, io::Colours colours
 }
 
 int sample(const SampleArguments& a) {
+  check_solver(a.draw);
   check<Error>(
       a.out.ends_with(".png") || a.out.ends_with(".npy") || a.out.ends_with(".safetensors"),
       "--out: wants a name that ends in .png, .npy or .safetensors, got '", a.out, "'");

@@ -19,15 +19,19 @@ struct Sampler {
 /// @throws Error if it is no diffusion model
 Sampler open_sampler(const std::string& path, Device device);
 
-inline constexpr const char* kSolvers =
-    "heun, euler, ddim, dpm, unipc, edm_stochastic_euler or edm_stochastic_heun";
+inline constexpr double kChurn = 40;  // of the stochastic solvers, unless another is asked for
 
 struct DrawOptions {
   int64_t steps = 18, batch = 100;
-  std::string solver = "heun";      // one of kSolvers
-  std::optional<double> S_churn{};  // of the stochastic solvers; they take 40 by default
+  std::string solver = "heun";      // one of solver_names
+  std::optional<double> S_churn{};  // kChurn if empty; of the stochastic solvers alone
   bool quiet = true;
 };
+
+/// "heun, euler, ...".
+std::string solver_names();
+/// Before a model is read. @throws Error naming --solver or --churn
+void check_solver(const DrawOptions& options);
 
 /// One sample per seed, drawn where the model is; sample i depends on seeds[i] and classes[i]
 /// alone.

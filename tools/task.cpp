@@ -7,6 +7,7 @@
 #include <brume/autograd/ops/reduce.h>
 #include <brume/autograd/ops/shape.h>
 #include <brume/core/text.h>
+#include <brume/diffusion/legacy/preconditioners.h>
 #include <brume/diffusion/losses.h>
 #include <brume/diffusion/preconditioners.h>
 #include <brume/nn/models/fully_connected.h>
@@ -16,6 +17,18 @@
 
 namespace brume::tools {
 namespace {
+
+// The noise is EDM's; other preconditioners belong to methods with levels of their own.
+void check_method(const nn::Module& model) {
+  const bool preconditions =
+      dynamic_cast<const diffusion::BaseAffinePreconditioner*>(&model) != nullptr ||
+      dynamic_cast<const diffusion::NoiseLevels*>(&model) != nullptr;
+  check<Error>(
+      !preconditions || dynamic_cast<const diffusion::EDMPreconditioner*>(&model) != nullptr,
+      "train: draws EDM's noise, but a ", model.class_name(),
+      " wants that of its own method; use EDMPreconditioner, or train it from a program with its "
+      "own scheduler");
+}
 
 // The noise's data scale weighs the loss, the preconditioner's scales the network; the method wants
 // them equal.
@@ -77,6 +90,7 @@ class DiffusionTask : public TrainingTask {
         classes_(data.train->classes()),
         scheduler_(o.noise),
         loss_(diffusion::AnyModel(o.model), scheduler_) {
+    check_method(*model_);
     check_same_data_scale(*model_, o.noise.sigma_data);
     const int64_t first[] = {0};
     const Shape shape = data.train->gather(first).x.shape();

@@ -233,6 +233,10 @@ int Trainer::run(const std::string& news) {
   if (newest) nn::load_checkpoint(*newest, state_);
   check<Error>(state_.step <= options_.steps, "--resume: '", arguments_.resume, "' stands at step ",
                state_.step, " already, but steps is ", options_.steps);
+  if (newest && state_.step == options_.steps && !arguments_.quiet)
+    std::printf(
+        "'%s' is finished: it stands at the last of its %lld steps; --set steps=... goes on\n",
+        arguments_.resume.c_str(), static_cast<long long>(options_.steps));
   if (!news.empty() && !arguments_.quiet) std::printf("resumed with %s\n", news.c_str());
   io::write_file(directory.file("options.json"), nn::config_to_json(options_, 2) + "\n");
   nn::RunLog log(directory.path(), state_.step);

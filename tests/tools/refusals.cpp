@@ -7,13 +7,16 @@
 
 #include <doctest/doctest.h>
 
+#include <brume/autograd/mode.h>
 #include <brume/core/backend.h>
 #include <brume/core/io/png.h>
+#include <brume/core/io/zip.h>
 #include <brume/nn/models/fully_connected.h>
 #include <brume/nn/serialize.h>
 
 #include "tests/error_of.h"
 #include "tests/tools/small_run.h"
+#include "tools/convert.h"
 #include "tools/device.h"
 #include "tools/evaluate.h"
 #include "tools/info.h"
@@ -88,6 +91,7 @@ TEST_CASE("options without meaning are named as the user wrote them") {
       {{"data.labels="}, {"label_dim is 2", "data.labels"}},
       {{net + "in_channels=2"}, {"data.x", "[2, 1, 4, 4]"}},
       {{net + "model_channels=34"}, {"model_channels"}},
+      {{"model.module=VPPreconditioner"}, {"EDM's noise", "VPPreconditioner", "EDMPreconditioner"}},
       {{"data.labels=tool_fields.npy"}, {"data.labels 'tool_fields.npy'"}},
       {{"task=classification", "sample_steps=1",
         "model={\"module\": \"FullyConnected\", \"args\": {\"in_features\": 16, "
@@ -143,7 +147,7 @@ TEST_CASE("a device that this machine lacks is refused in one sentence; auto tak
 
 TEST_CASE("a folder of pictures is a data set, its sub-folders are the classes") {
   std::filesystem::remove_all("tool_pictures");
-  for (const char* name : {"cats/1.png", "cats/2.png", "dogs/1.png"}) {
+  for (const char* name : {"cats/1.png", "cats/2.png", "dogs/1.Png"}) {
     const std::filesystem::path path = std::filesystem::path("tool_pictures") / name;
     std::filesystem::create_directories(path.parent_path());
     io::write_png(path.string(), full({1, 4, 4}, name[0], {.dtype = DType::u8}));
@@ -166,4 +170,48 @@ TEST_CASE("a folder of pictures is a data set, its sub-folders are the classes")
   check_says(refusal(), {"tool_pictures/dogs/2.png", "[3, 4, 4]", "[1, 4, 4]"});
   std::filesystem::create_directory("tool_pictures/birds");
   check_says(refusal(), {"tool_pictures/birds", "no .png"});
+  std::filesystem::create_directories("tool_pictures/birds/owls");
+  check_says(refusal(), {"tool_pictures/birds/owls", "inside a class's"});
+}
+
+TEST_CASE("a state without a class is no dead end: it gets that of the run it came from") {
+  REQUIRE(train("tool_stated", {}) == 0);
+  const test::TemporaryFolder folder;
+  const auto stated = folder / "stated.safetensors", back = folder / "back.safetensors",
+             state = folder / "state.pt";
+  if (io::has_zip()) {
+    REQUIRE(tools::convert_file({.in = "tool_stated", .out = state}) == 0);
+    REQUIRE(tools::convert_file({.in = state, .out = stated}) == 0);
+    check_says(error_of([&] { tools::sample(four_samples(stated)); }),
+               {"not of which class", "--as MODEL"});
+    REQUIRE(tools::convert_file({.in = stated, .out = back, .like = "tool_stated"}) == 0);
+    CHECK(bytes_of(back) == bytes_of("tool_stated/model.safetensors"));
+  }
+  check_says(error_of([&] {
+               tools::convert_file({.in = "tool_stated", .out = back, .like = "tool_stated"});
+             }),
+             {"--as", "holds a EDMPreconditioner already"});
+}
+
+TEST_CASE("a checkpoint is converted with its averaged weights, and latest is the newest") {
+  REQUIRE(train("tool_averaged", {}) == 0);
+  const test::TemporaryFile file("averaged.safetensors");
+  CHECK(tools::model_of("tool_averaged/checkpoints/latest") ==
+        "tool_averaged/checkpoints/step_000000004.safetensors");
+  CHECK(tools::convert_file({.in = "tool_averaged/checkpoints/latest", .out = file.path}) == 0);
+  CHECK(bytes_of(file.path) == bytes_of("tool_averaged/model.safetensors"));
+  CHECK(tools::info("tool_fields.npy", true) == 0);
+}
+
+TEST_CASE("evaluate fails on a figure that is less than wanted, if it is asked to") {
+  REQUIRE(train("tool_judged", {"data.holdout_every=3"}) == 0);
+  const auto net = nn::make<nn::FullyConnected>({.in_features = 16, .out_features = 2});
+  const NoGrad no_grad;
+  for (const nn::NamedTensor& p : net->parameters()) copy_(p.tensor, zeros(p.tensor.shape()));
+  nn::save(*net, "tool_zeros.safetensors");  // calls everything class 0
+  tools::EvaluateArguments judged{
+      .run = "tool_judged", .classifier = "tool_zeros.safetensors", .num = 4, .draw = {.steps = 3}};
+  CHECK(tools::evaluate(judged) == 0);
+  judged.require = true;
+  CHECK(tools::evaluate(judged) == 1);
 }

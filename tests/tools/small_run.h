@@ -12,10 +12,13 @@
 #include <brume/autograd/ops/random.h>
 #include <brume/core/io/npy.h>
 
+#include "tests/temporary_folder.h"
 #include "tools/sample.h"
 #include "tools/train.h"
 
 namespace brume::test {
+
+inline const WorkingFolder working_folder;
 
 inline std::string bytes_of(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
