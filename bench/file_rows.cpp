@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <brume/autograd/mode.h>
+#include <brume/core/io/fs.h>
 #include <brume/nn/layers/linear.h>
 #include <brume/nn/registry.h>
 #include <brume/nn/serialize.h>
@@ -38,7 +39,8 @@ struct Stack : nn::Module {
 class TemporaryFile {
  public:
   explicit TemporaryFile(const std::string& name)
-      : path_((std::filesystem::temp_directory_path() / name).string()) {}
+      : path_(
+            (std::filesystem::temp_directory_path() / cat(io::process_id(), "_", name)).string()) {}
   TemporaryFile(const TemporaryFile&) = delete;
   TemporaryFile& operator=(const TemporaryFile&) = delete;
   ~TemporaryFile() { std::remove(path_.c_str()); }

@@ -277,7 +277,9 @@ class VEPrecond_dfsr : public nn::Module, public NoiseLevels {
 
 /// VEPrecond_dfsr whose network also sees how x misses the equation of the flow: a convolution of x
 /// and one of the gradient of vorticity_residual_gradient, of x in the data's units, side by side.
-/// Channels are frames of vorticity. Keys: model.*, conv_in.*, emb_conv.0.*, emb_conv.2.*
+/// Channels are frames of vorticity. As in the reference, the gradient is that of the residual's
+/// mean over the whole batch, so a sample's output depends on how many are beside it. Keys:
+/// model.*, conv_in.*, emb_conv.0.*, emb_conv.2.*
 /// @shape  x [B, img_channels, N, N], img_channels >= 3, N even
 class VEPrecond_dfsr_cond : public nn::Module, public NoiseLevels {
  public:
