@@ -48,7 +48,7 @@ endif()
 target_compile_options(brume_own_flags INTERFACE
   "$<$<COMPILE_LANGUAGE:CXX>:$<$<OR:$<CONFIG:Release>,$<CONFIG:>>:-O$<IF:$<BOOL:$<TARGET_PROPERTY:BRUME_CALLS_KERNELS>>,1,2>>;-fno-math-errno;${cxx_warnings}>")
 
-# Most of a small file's time goes into the headers that it shares with its neighbours: compiled eight
+# Most of a small file's time goes into the headers that it shares with its neighbours: compiled twelve
 # at a time they take half as long. Names in anonymous namespaces must differ within a target then.
 function(brume_unity_build target)
   set_target_properties(${target} PROPERTIES UNITY_BUILD ${BRUME_UNITY_BUILD} UNITY_BUILD_BATCH_SIZE 12)

@@ -89,12 +89,18 @@ RunOptions read_run_options(const std::string& path, const std::vector<std::stri
   if (seed) json["seed"] = *seed;
   const bool has_seed = json.contains("seed") && json["seed"].is_number_integer();
   // The model among the options is constructed while they are read, so its seed comes first.
-  Generator weights =
-      generator_of(has_seed ? json["seed"].get<int64_t>() : RunOptions{}.seed, Stream::weights);
-  const nn::Construction construction(mode, &weights);
+  const int64_t weights_seed = has_seed ? json["seed"].get<int64_t>() : RunOptions{}.seed;
   diffusion::register_builtin();
-  RunOptions options;
-  nn::read_config(json, path, [&](nn::Fields& v) { v.value(options); });
+  const auto read = [&](nn::Construction::Mode how) {
+    Generator weights = generator_of(weights_seed, Stream::weights);
+    const nn::Construction construction(how, &weights);
+    RunOptions options;
+    nn::read_config(json, path, [&](nn::Fields& v) { v.value(options); });
+    return options;
+  };
+  // Without memory first, so that an absurd size is refused before anything is allocated.
+  RunOptions options = read(nn::Construction::Mode::shapes_only);
+  if (mode != nn::Construction::Mode::shapes_only) options = read(mode);
   for (const auto& [name, value] : {std::pair{"batch_size", options.batch_size},
                                     {"steps", options.steps},
                                     {"report_steps", options.report_steps},

@@ -18,16 +18,17 @@
 namespace brume::tools {
 namespace {
 
-// The noise is EDM's; other preconditioners belong to methods with levels of their own.
+// The noise is EDM's: other preconditioners belong to methods with levels of their own, and a bare
+// network would learn from inputs of every size.
 void check_method(const nn::Module& model) {
   const bool preconditions =
       dynamic_cast<const diffusion::BaseAffinePreconditioner*>(&model) != nullptr ||
       dynamic_cast<const diffusion::NoiseLevels*>(&model) != nullptr;
-  check<Error>(
-      !preconditions || dynamic_cast<const diffusion::EDMPreconditioner*>(&model) != nullptr,
-      "train: draws EDM's noise, but a ", model.class_name(),
-      " wants that of its own method; use EDMPreconditioner, or train it from a program with its "
-      "own scheduler");
+  check<Error>(dynamic_cast<const diffusion::EDMPreconditioner*>(&model) != nullptr,
+               "train: draws EDM's noise and wants an EDMPreconditioner as the model, got a ",
+               model.class_name(), "; ",
+               preconditions ? "train that from a program with a scheduler of its method"
+                             : "put it inside: its 'model' is the network");
 }
 
 // The noise's data scale weighs the loss, the preconditioner's scales the network; the method wants

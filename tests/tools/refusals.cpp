@@ -91,7 +91,14 @@ TEST_CASE("options without meaning are named as the user wrote them") {
       {{"data.labels="}, {"label_dim is 2", "data.labels"}},
       {{net + "in_channels=2"}, {"data.x", "[2, 1, 4, 4]"}},
       {{net + "model_channels=34"}, {"model_channels"}},
+      {{net + "model_channels=1048576"},
+       {"more than", "parameters"}},  // absurd, and refused without memory
       {{"model.module=VPPreconditioner"}, {"EDM's noise", "VPPreconditioner", "EDMPreconditioner"}},
+      {{"task=diffusion",
+        "model={\"module\": \"SongUNetAdapter\", \"args\": {\"img_resolution\": 4, "
+        "\"in_channels\": 1, \"out_channels\": 1, \"label_dim\": 2, \"model_channels\": 4, "
+        "\"channel_mult\": [1], \"num_blocks\": 1, \"attn_resolutions\": []}}"},
+       {"wants an EDMPreconditioner", "SongUNetAdapter", "put it inside"}},
       {{"data.labels=tool_fields.npy"}, {"data.labels 'tool_fields.npy'"}},
       {{"task=classification", "sample_steps=1",
         "model={\"module\": \"FullyConnected\", \"args\": {\"in_features\": 16, "
@@ -122,6 +129,19 @@ TEST_CASE("a classifier is no model to draw from, and is said to be none") {
   nn::save(*net, "tool_classifier.safetensors");
   check_says(error_of([] { tools::sample(four_samples("tool_classifier.safetensors")); }),
              {"FullyConnected", "no diffusion model"});
+}
+
+TEST_CASE("what a model's file says of its samples may be anything, and is checked") {
+  REQUIRE(train("tool_claims", {}) == 0);
+  const auto refusal = [](const char* notes) {
+    const auto model = tools::load_model("tool_claims/model.safetensors");
+    nn::save(*model, "tool_claims.safetensors", {{tools::kSamplingKey, notes}});
+    return error_of([] { tools::sample(four_samples("tool_claims.safetensors")); });
+  };
+  // 4 samples of so many classes are 4 numbers, counted in 64 bits.
+  check_says(refusal(R"({"shape": [1, 4, 4], "classes": 4611686018427387905})"), {"classes"});
+  check_says(refusal(R"({"shape": [1, -4, 4], "classes": 2})"), {"sizes must not be negative"});
+  check_says(refusal(R"({"shape": [1, 0, 4], "classes": 2})"), {"a shape of positive sizes"});
 }
 
 TEST_CASE("a run folder stands for its model, and a model for its run folder") {
