@@ -100,12 +100,7 @@ void add_sampler_rows(Rows& rows) {
   constexpr auto kOde = DenoisingType::ode, kX0 = DenoisingType::x0;
   rows.push_back(sampler("euler", kOde, [](Surroundings&) { return EulerSolver{}; }));
   rows.push_back(sampler("heun", kOde, [](Surroundings&) { return HeunSolver{}; }));
-  const auto churn = [](Surroundings& s) {
-    ChurnOptions options;
-    options.noise = &s.noise;
-    options.S_churn = 40;
-    return options;
-  };
+  const auto churn = [](Surroundings& s) { return ChurnOptions{.noise = &s.noise, .S_churn = 40}; };
   rows.push_back(sampler("stochastic_euler", kOde,
                          [=](Surroundings& s) { return EDMStochasticEulerSolver{churn(s)}; }));
   rows.push_back(sampler("stochastic_heun", kOde,

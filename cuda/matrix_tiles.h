@@ -2,7 +2,6 @@
 // The launch of a tiled product: bf16 and f16 on the matrix unit, f32 and f64 on CUDA cores.
 
 #include <cstdint>
-#include <initializer_list>
 #include <type_traits>
 
 #include <brume/core/math/ceil_div.h>
@@ -25,15 +24,6 @@ template <int kTile, class Problems>
 __global__ void __launch_bounds__(kTensorThreads<kTile>, kTile == 128 ? 1 : 4)
     multiply_tensor_tiles(Problems problems, uint32_t row_tiles, uint32_t column_tiles) {
   multiply_tensor_tile<kTile>(problems, row_tiles, column_tiles);
-}
-
-/// Whether a factor is read in chunks: `inner` neighbours lie side by side, everything else (where
-/// it begins, how far its lines are apart) is a multiple of 8 numbers.
-template <class T>
-bool in_packs(const T* data, int64_t inner, std::initializer_list<int64_t> strides) {
-  bool all = reinterpret_cast<uintptr_t>(data) % 16 == 0 && inner % kRun == 0;
-  for (const int64_t stride : strides) all &= stride % kRun == 0;
-  return all;
 }
 
 /// `products` results of rows x columns.

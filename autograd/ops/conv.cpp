@@ -3,6 +3,7 @@
 #include <atomic>
 
 #include <brume/autograd/node.h>
+#include <brume/autograd/ops/operands.h>
 #include <brume/autograd/ops/pointwise.h>
 #include <brume/autograd/ops/reduce.h>
 #include <brume/autograd/ops/shape.h>
@@ -32,10 +33,8 @@ ConvParams params_of(const PerAxis& stride, const PerAxis& padding, const PerAxi
 }
 
 void check_same(const std::string& op, const Tensor& x, const char* what, const Tensor& y) {
-  check<DTypeError>(x.dtype() == y.dtype(), op, ": x is ", x.dtype(), ", but ", what, " is ",
-                    y.dtype(), "; convert one with to()");
-  check<DeviceError>(x.device() == y.device(), op, ": x is on ", x.device(), ", but ", what,
-                     " is on ", y.device());
+  check_same_dtype(op, x, what, y);
+  check_same_device(op, x, what, y);
 }
 
 void check_operands(const std::string& op, const Tensor& x, const Tensor& weight,

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include <brume/autograd/ops/matmul.h>
+#include <brume/autograd/ops/operands.h>
 #include <brume/autograd/ops/pointwise.h>
 #include <brume/autograd/ops/shape.h>
 #include <brume/core/backend.h>
@@ -212,10 +213,8 @@ Tensor mode_matmul(const Tensor& x, const Tensor& w) {
             x.size(2) == w.size(2) && x.size(1) == w.size(0),
         "mode_matmul: x ", x.shape(), " and w ", w.shape(),
         " do not fit; wants [N, I, K, 2] and [I, O, K, 2]");
-  check<DTypeError>(x.dtype() == w.dtype(), "mode_matmul: x is ", x.dtype(), ", but w is ",
-                    w.dtype(), "; convert one with to()");
-  check<DeviceError>(x.device() == w.device(), "mode_matmul: x is on ", x.device(),
-                     ", but w is on ", w.device());
+  check_same_dtype("mode_matmul", x, "w", w);
+  check_same_device("mode_matmul", x, "w", w);
   return mode_product(x, w, false, false, Parts::in_lines);
 }
 

@@ -1,6 +1,7 @@
 #include <brume/autograd/ops/matmul.h>
 
 #include <brume/autograd/node.h>
+#include <brume/autograd/ops/operands.h>
 #include <brume/autograd/ops/reduce.h>
 #include <brume/autograd/ops/shape.h>
 #include <brume/core/backend.h>
@@ -9,11 +10,9 @@ namespace brume {
 namespace {
 
 void check_pair(const char* op, const Tensor& x, const char* other, const Tensor& y) {
-  check<DTypeError>(x.dtype() == y.dtype(), op, ": x is ", x.dtype(), ", but ", other, " is ",
-                    y.dtype(), "; convert one with to()");
+  check_same_dtype(op, x, other, y);
   check<DTypeError>(is_floating(x.dtype()), op, ": takes f32 f64 bf16 f16, got ", x.dtype());
-  check<DeviceError>(x.device() == y.device(), op, ": x is on ", x.device(), ", but ", other,
-                     " is on ", y.device());
+  check_same_device(op, x, other, y);
 }
 
 Shape with_tail(const Shape& shape, std::initializer_list<int64_t> tail) {

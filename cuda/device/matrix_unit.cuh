@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <initializer_list>
 #include <type_traits>
 
 #include <brume/core/dtype.h>
@@ -25,6 +26,15 @@ constexpr bool kOnMatrixUnit = std::is_same_v<T, bf16> || std::is_same_v<T, f16>
 /// Rows of a tile are 128 bytes long. Its 16-byte chunk c of row r stands at chunk c ^ (r % 8), so
 /// that 8 rows of one chunk column lie in different banks.
 constexpr int kTileRow = 128, kChunk = 16, kRun = 8;  // a chunk is a run of 8 numbers
+
+/// Whether a matrix is read in chunks: `inner` neighbours lie side by side, everything else (where
+/// it begins, how far its lines are apart) is a multiple of 8 numbers.
+template <class T>
+bool in_packs(const T* data, int64_t inner, std::initializer_list<int64_t> strides) {
+  bool all = reinterpret_cast<uintptr_t>(data) % 16 == 0 && inner % kRun == 0;
+  for (const int64_t stride : strides) all &= stride % kRun == 0;
+  return all;
+}
 
 /// The byte where a chunk of a tile stands.
 __device__ inline int swizzled(int row, int chunk) {

@@ -107,25 +107,21 @@ __global__ void __launch_bounds__(kAttentionThreads, kWidth == 64 ? 3 : 1)
   }
   copy_wait<0>();
 
-  const Heads<T> to = o.of(batch, head);
 #pragma unroll
   for (int h = 0; h < 2; ++h) {
     const int query = own + 8 * h;
-    if (query >= x.queries) continue;
     const bool nothing = softmax.total[h] == 0.0F;
     const float factor = nothing ? 0.0F : 1 / softmax.total[h];
 #pragma unroll
-    for (int c = 0; c < kWidth / 8; ++c)
-#pragma unroll
-      for (int e = 0; e < 2; ++e) {
-        const int column = 8 * c + lane % 4 * 2 + e;
-        if (column < x.value_width)
-          to.at(query, column) = static_cast<T>(sums[c][2 * h + e] * factor);
-      }
-    if (lane % 4 == 0)
+    for (int c = 0; c < kWidth / 8; ++c) {
+      sums[c][2 * h] *= factor;
+      sums[c][2 * h + 1] *= factor;
+    }
+    if (lane % 4 == 0 && query < x.queries)
       lse[row * x.queries + query] =
           nothing ? -INFINITY : softmax.most[h] + log_of(softmax.total[h]);
   }
+  store_rows<T, kWidth>(o.of(batch, head), own, x.queries, x.value_width, sums);
 }
 
 }  // namespace

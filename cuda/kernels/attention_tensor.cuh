@@ -27,8 +27,7 @@ constexpr int kTileBytes = kWidth / 64 * kPanel<kRows>;
 /// Whether rows of `width` numbers are read in chunks of 8.
 template <class T>
 bool rows_in_packs(const Heads<T>& x, int width) {
-  return reinterpret_cast<uintptr_t>(x.data) % 16 == 0 && x.column == 1 && width % kRun == 0 &&
-         x.batch % kRun == 0 && x.head % kRun == 0 && x.row % kRun == 0;
+  return x.column == 1 && in_packs(x.data, width, {x.batch, x.head, x.row});
 }
 
 /// Rows first .. first + kRows - 1, zeros beyond what is there.
@@ -94,6 +93,23 @@ __device__ inline void add_rows(const float (&factors)[kOthers / 8][4],
       load_b<false>(b, other_tile + c / 64 * kPanel<kOthers>, c % 64, r);
       multiply_add<T>(sums[c / 8], a, b[0], b[1]);
       multiply_add<T>(sums[c / 8 + 1], a, b[2], b[3]);
+    }
+  }
+}
+
+/// Writes the sums of rows own and own + 8, as far as there are so many rows and columns.
+template <class T, int kWidth>
+__device__ inline void store_rows(const Heads<T>& to, int own, int rows, int width,
+                                  const float (&sums)[kWidth / 8][4]) {
+  const int lane = static_cast<int>(threadIdx.x) % kWarpLanes;
+#pragma unroll
+  for (int e = 0; e < 4; ++e) {
+    const int row = own + e / 2 * 8;
+    if (row >= rows) continue;
+#pragma unroll
+    for (int c = 0; c < kWidth / 8; ++c) {
+      const int column = 8 * c + lane % 4 * 2 + e % 2;
+      if (column < width) to.at(row, column) = static_cast<T>(sums[c][e]);
     }
   }
 }

@@ -36,22 +36,6 @@ struct Gradients {
   bool q_packs, k_packs, v_packs, go_packs;
 };
 
-template <class T, int kWidth>
-__device__ inline void store_rows(const Heads<T>& to, int own, int rows, int width,
-                                  const float (&sums)[kWidth / 8][4]) {
-  const int lane = static_cast<int>(threadIdx.x) % kWarpLanes;
-#pragma unroll
-  for (int e = 0; e < 4; ++e) {
-    const int row = own + e / 2 * 8;
-    if (row >= rows) continue;
-#pragma unroll
-    for (int c = 0; c < kWidth / 8; ++c) {
-      const int column = 8 * c + lane % 4 * 2 + e % 2;
-      if (column < width) to.at(row, column) = static_cast<T>(sums[c][e]);
-    }
-  }
-}
-
 template <class T, int kWidth, bool kKeys>
 __global__ void __launch_bounds__(kAttentionThreads)
     attend_backward_on_matrix_unit(AttentionTerms<T> x, Gradients<T> g) {

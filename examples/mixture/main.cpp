@@ -96,11 +96,7 @@ bool judge_stochastic(int64_t count, uint64_t seed) {
                   {.num_steps = steps, .solver = solver});
   };
   const auto churn = [&](int64_t steps) {
-    ChurnOptions options;
-    options.noise = &noise;
-    options.S_churn = 30;
-    options.num_steps = steps;
-    return options;
+    return ChurnOptions{.noise = &noise, .S_churn = 30, .num_steps = steps};
   };
   const NullLimits limits = null_limits(count, rng);
   const std::vector<double> m = moments_of_two_hills(), &far = limits.moments;

@@ -54,9 +54,7 @@ TEST_CASE("ranges of noise, steps and churn") {
   CHECK(error_of_run({.num_steps = -3}) == "EDMNoiseScheduler: wants at least 2 steps, got -3");
   Generator rng(1);
   NoiseSource noise(rng);
-  ChurnOptions churn;
-  churn.noise = &noise;
-  churn.S_churn = -1;
+  ChurnOptions churn{.noise = &noise, .S_churn = -1};
   CHECK(error_of_run({.solver = EDMStochasticHeunSolver{churn}}) ==
         "EDM stochastic solver: wants num_steps >= 1 and S_churn >= 0, got 18 and -1");
   CHECK(error_of_run({.solver = EDMStochasticEulerSolver{churn}}) ==
@@ -81,9 +79,7 @@ TEST_CASE("ranges without an end, or turned round") {
         "VPNoiseScheduler: beta_d and beta_min must be positive, got inf and 0.1");
   Generator rng(1);
   NoiseSource noise(rng);
-  ChurnOptions churn;
-  churn.noise = &noise;
-  churn.S_noise = -1;
+  ChurnOptions churn{.noise = &noise, .S_noise = -1};
   CHECK(error_of_run({.solver = EDMStochasticEulerSolver{churn}}) ==
         "EDM stochastic solver: S_noise must be 0 or more, got -1");
   churn.S_noise = 1;
@@ -132,8 +128,7 @@ TEST_CASE("a denoiser or a solver that is empty, or made for something else") {
         wants("DPMSolverPlusPlus", x0, ode));
   Generator rng(1);
   NoiseSource noise(rng);
-  ChurnOptions churn;
-  churn.noise = &noise;
+  ChurnOptions churn{.noise = &noise};
   CHECK(run(of_type(DenoisingType::sde), EDMStochasticEulerSolver{churn}) ==
         wants("EDM stochastic solver", ode, "the drift of the SDE (DenoisingType::sde)"));
 

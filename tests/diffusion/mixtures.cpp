@@ -96,10 +96,7 @@ TEST_CASE("stochastic solvers draw from the mixture: moments and a two-sample te
   const VPNoiseScheduler vp;
   Generator rng(5);
   NoiseSource noise(rng);
-  ChurnOptions churn;
-  churn.noise = &noise;
-  churn.S_churn = 10;
-  churn.num_steps = 40;
+  ChurnOptions churn{.noise = &noise, .S_churn = 10, .num_steps = 40};
   check_is_mixture(
       "stochastic Heun",
       sampled(edm, DenoisingType::ode, EDMStochasticHeunSolver{churn}, edm.timesteps(40), noise));
@@ -127,10 +124,7 @@ TEST_CASE("the two-sample test finds a stochastic solver of too few steps") {
   const EDMNoiseScheduler edm;
   Generator rng(6);
   NoiseSource noise(rng);
-  ChurnOptions churn;
-  churn.noise = &noise;
-  churn.S_churn = 10;
-  churn.num_steps = 8;
+  ChurnOptions churn{.noise = &noise, .S_churn = 10, .num_steps = 8};
   const NullLimits limits = null_limits(kCount, rng);
   const Tensor exact = two_hills().draw(kCount, rng);
   CHECK(distance(two_hills().draw(kCount, rng), exact) < limits.wasserstein);

@@ -59,8 +59,7 @@ TEST_CASE("Euler converges with order 1 and Heun with order 2 on Gaussian data")
 TEST_CASE("without churn the stochastic solvers are the deterministic ones") {
   Generator rng(1);
   NoiseSource noise(rng);
-  ChurnOptions churn;
-  churn.noise = &noise;
+  ChurnOptions churn{.noise = &noise};
   CHECK(error_after(10, EDMStochasticEulerSolver{churn}) == error_after(10, EulerSolver{}));
   CHECK(error_after(10, EDMStochasticHeunSolver{churn}) == error_after(10, HeunSolver{}));
 }
@@ -69,9 +68,7 @@ TEST_CASE("without churn no noise is made, but the generator goes on as if it we
   const auto offset_after = [](double S_churn) {
     Generator rng(1);
     NoiseSource noise(rng);
-    ChurnOptions churn;
-    churn.noise = &noise;
-    churn.S_churn = S_churn;
+    ChurnOptions churn{.noise = &noise, .S_churn = S_churn};
     (void)error_after(10, EDMStochasticHeunSolver{churn});
     return rng.offset();
   };
@@ -88,10 +85,7 @@ TEST_CASE("a stochastic solver gives samples of the data's variance") {
   Generator rng(3);
   NoiseSource noise(rng);
   const Tensor start = scheduler.init_latents({kCount, 1}, full({kCount}, 80), noise);
-  ChurnOptions churn;
-  churn.noise = &noise;
-  churn.S_churn = 40;
-  churn.num_steps = 160;
+  ChurnOptions churn{.noise = &noise, .S_churn = 40, .num_steps = 160};
   const Tensor x = sample(denoiser(scheduler, {.x0 = ideal}), start, scheduler,
                           {.num_steps = 160, .solver = EDMStochasticHeunSolver{churn}});
   // Standard error of a variance estimate: s^2 sqrt(2 / n) = 0.0025.
@@ -104,9 +98,7 @@ TEST_CASE("a sample does not depend on the batch it is drawn in, stochastic solv
   const auto draw = [&](const std::vector<uint64_t>& list) {
     NoiseSource noise(list);
     const auto count = static_cast<int64_t>(list.size());
-    ChurnOptions churn;
-    churn.noise = &noise;
-    churn.S_churn = 10;
+    ChurnOptions churn{.noise = &noise, .S_churn = 10};
     return sample(denoiser(scheduler, {.x0 = ideal}),
                   scheduler.init_latents({count, 2, 4, 4}, full({count}, 80), noise), scheduler,
                   {.num_steps = 5, .solver = EDMStochasticHeunSolver{churn}});

@@ -1,0 +1,24 @@
+#pragma once
+// What operations ask of their operands.
+
+#include <string_view>
+
+#include <brume/core/error.h>
+#include <brume/core/tensor.h>
+
+namespace brume {
+
+/// @throws DTypeError naming `op` unless y, called `name`, has x's dtype
+inline void check_same_dtype(std::string_view op, const Tensor& x, const char* name,
+                             const Tensor& y) {
+  check<DTypeError>(x.dtype() == y.dtype(), op, ": x is ", x.dtype(), ", but ", name, " is ",
+                    y.dtype(), "; convert one with to()");
+}
+/// @throws DeviceError naming `op` unless y, called `name`, is where x is
+inline void check_same_device(std::string_view op, const Tensor& x, const char* name,
+                              const Tensor& y) {
+  check<DeviceError>(x.device() == y.device(), op, ": x is on ", x.device(), ", but ", name,
+                     " is on ", y.device());
+}
+
+}  // namespace brume
