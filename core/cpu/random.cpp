@@ -49,32 +49,22 @@ void with_wide_words(uint64_t seed, uint64_t offset, const View& y, const F& f) 
   });
 }
 
+template <class T>
+void fill(RandomFills::Fill<T> make, uint64_t seed, uint64_t offset, const View& y) {
+  in_blocks<T>(
+      y, [&](uint64_t first, int64_t blocks, T* out) { make(seed, offset, first, blocks, out); });
+}
+
 void uniform(uint64_t seed, uint64_t offset, const View& y) {
-  if (y.dtype == DType::f32)
-    return in_blocks<float>(y, [&](uint64_t first, int64_t blocks, float* out) {
-      random_fills().uniform(seed, offset, first, blocks, out);
-    });
-  dispatch<double>(y.dtype, "uniform", [&](auto) {
-    with_wide_words<double>(seed, offset, y, [](const WideWords& words, double* out) {
-      for (int k = 0; k < 4; ++k) out[k] = math::uniform_from<double>(words.w[k]);
-    });
-  });
+  const RandomFills& fills = random_fills();
+  if (y.dtype == DType::f32) return fill(fills.uniform_f32, seed, offset, y);
+  dispatch<double>(y.dtype, "uniform", [&](auto) { fill(fills.uniform_f64, seed, offset, y); });
 }
 
 void normal(uint64_t seed, uint64_t offset, const View& y) {
-  if (y.dtype == DType::f32)
-    return in_blocks<float>(y, [&](uint64_t first, int64_t blocks, float* out) {
-      random_fills().normal(seed, offset, first, blocks, out);
-    });
-  dispatch<double>(y.dtype, "normal", [&](auto) {
-    with_wide_words<double>(seed, offset, y, [](const WideWords& words, double* out) {
-      for (int k = 0; k < 4; k += 2) {
-        const math::Pair<double> z = math::normal_from<double>(words.w[k], words.w[k + 1]);
-        out[k] = z.a;
-        out[k + 1] = z.b;
-      }
-    });
-  });
+  const RandomFills& fills = random_fills();
+  if (y.dtype == DType::f32) return fill(fills.normal_f32, seed, offset, y);
+  dispatch<double>(y.dtype, "normal", [&](auto) { fill(fills.normal_f64, seed, offset, y); });
 }
 
 void integers(uint64_t seed, uint64_t offset, int64_t low, int64_t high, const View& y) {

@@ -16,21 +16,25 @@ using namespace brume;
 
 namespace {
 
-std::vector<float> normals(Generator& rng, size_t n) {
-  std::vector<float> x(n);
+template <class T = float>
+std::vector<T> normals(Generator& rng, size_t n) {
+  std::vector<T> x(n);
   rng.fill_normal(std::span(x));
   return x;
 }
-std::vector<float> uniforms(Generator& rng, size_t n) {
-  std::vector<float> x(n);
+template <class T = float>
+std::vector<T> uniforms(Generator& rng, size_t n) {
+  std::vector<T> x(n);
   rng.fill_uniform(std::span(x));
   return x;
 }
 
 // FNV-1a over the bits, so that one number stands for many.
-uint64_t fingerprint(const std::vector<float>& values) {
+template <class T>
+uint64_t fingerprint(const std::vector<T>& values) {
+  using Bits = std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>;
   uint64_t hash = 0xcbf29ce484222325U;
-  for (float value : values) hash = (hash ^ std::bit_cast<uint32_t>(value)) * 0x100000001b3U;
+  for (T value : values) hash = (hash ^ std::bit_cast<Bits>(value)) * 0x100000001b3U;
   return hash;
 }
 
@@ -57,6 +61,9 @@ TEST_CASE("random numbers are the same bits on every instruction set") {
   Generator rng(2024);
   CHECK(fingerprint(uniforms(rng, 100003)) == 14341418162784542248U);
   CHECK(fingerprint(normals(rng, 100003)) == 4559169097192748242U);
+  Generator wide(2024);
+  CHECK(fingerprint(uniforms<double>(wide, 10003)) == 12784445382773889890U);
+  CHECK(fingerprint(normals<double>(wide, 10003)) == 14936715642938899646U);
 }
 
 TEST_CASE("a draw depends on seed, offset and element alone") {

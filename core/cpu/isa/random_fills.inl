@@ -8,6 +8,7 @@ namespace {
 
 constexpr int kBlocks = 64;  // drawn at a time: four arrays of words that stay in L1
 
+// The words of kBlocks blocks from `first` on, [word][block].
 void draw(uint64_t seed, uint64_t offset, uint64_t first, uint32_t (*words)[kBlocks]) {
   const auto high = static_cast<uint32_t>(first >> 32), low = static_cast<uint32_t>(first);
   for (int i = 0; i < kBlocks; ++i) {
@@ -22,11 +23,20 @@ void draw(uint64_t seed, uint64_t offset, uint64_t first, uint32_t (*words)[kBlo
   }
 }
 
+// Each element's word, and another one below it.
+void draw(uint64_t seed, uint64_t offset, uint64_t first, uint64_t (*words)[kBlocks]) {
+  uint32_t high[4][kBlocks], low[4][kBlocks];
+  draw(seed, offset, first, high);
+  draw(seed, offset, first | math::kLowWords, low);
+  for (int k = 0; k < 4; ++k)
+    for (int i = 0; i < kBlocks; ++i) words[k][i] = uint64_t{high[k][i]} << 32 | low[k][i];
+}
+
 // f(words, values) makes numbers of [word][block]; they are stored block by block.
-template <class F>
-void fill(uint64_t seed, uint64_t offset, uint64_t first, int64_t blocks, float* y, const F& f) {
-  uint32_t words[4][kBlocks];
-  float values[4][kBlocks];
+template <class T, class F>
+void fill(uint64_t seed, uint64_t offset, uint64_t first, int64_t blocks, T* y, const F& f) {
+  typename math::Drawn<T>::Draw words[4][kBlocks];
+  T values[4][kBlocks];
   for (int64_t done = 0; done < blocks; done += kBlocks) {
     draw(seed, offset, first + static_cast<uint64_t>(done), words);
     f(words, values);
@@ -40,18 +50,20 @@ void fill(uint64_t seed, uint64_t offset, uint64_t first, int64_t blocks, float*
   }
 }
 
-void uniform(uint64_t seed, uint64_t offset, uint64_t first, int64_t blocks, float* y) {
+template <class T>
+void uniform(uint64_t seed, uint64_t offset, uint64_t first, int64_t blocks, T* y) {
   fill(seed, offset, first, blocks, y, [](const auto& words, auto& values) {
     for (int k = 0; k < 4; ++k)
-      for (int i = 0; i < kBlocks; ++i) values[k][i] = math::uniform_from<float>(words[k][i]);
+      for (int i = 0; i < kBlocks; ++i) values[k][i] = math::uniform_from<T>(words[k][i]);
   });
 }
 
-void normal(uint64_t seed, uint64_t offset, uint64_t first, int64_t blocks, float* y) {
+template <class T>
+void normal(uint64_t seed, uint64_t offset, uint64_t first, int64_t blocks, T* y) {
   fill(seed, offset, first, blocks, y, [](const auto& words, auto& values) {
     for (int k = 0; k < 4; k += 2)
       for (int i = 0; i < kBlocks; ++i) {
-        const math::Pair<float> z = math::normal_from<float>(words[k][i], words[k + 1][i]);
+        const math::Pair<T> z = math::normal_from<T>(words[k][i], words[k + 1][i]);
         values[k][i] = z.a;
         values[k + 1][i] = z.b;
       }
@@ -71,6 +83,7 @@ void mask(uint64_t seed, uint64_t offset, uint64_t first, int64_t blocks, uint64
 }  // namespace
 
 extern const RandomFills random_fills;
-const RandomFills random_fills = {&uniform, &normal, &mask};
+const RandomFills random_fills = {&uniform<float>, &uniform<double>, &normal<float>,
+                                  &normal<double>, &mask};
 
 }  // namespace brume::cpu::BRUME_ISA
