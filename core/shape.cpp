@@ -1,6 +1,7 @@
 #include <brume/core/shape.h>
 
 #include <algorithm>
+#include <ostream>
 
 #include <brume/core/error.h>
 
@@ -40,6 +41,8 @@ std::string to_string(const Dims& dims) {
   for (int i = 0; i < dims.rank(); ++i) out += cat(i ? ", " : "", dims[i]);
   return out + "]";
 }
+
+std::ostream& operator<<(std::ostream& out, const Dims& dims) { return out << to_string(dims); }
 
 int64_t numel(const Shape& shape) {
   int64_t count = 1;

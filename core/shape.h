@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <initializer_list>
+#include <iosfwd>
 #include <span>
 #include <string>
 
@@ -48,6 +49,7 @@ using Shape = Dims;
 using Strides = Dims;
 
 std::string to_string(const Dims& dims);  // "[8, 3, 32, 32]"
+std::ostream& operator<<(std::ostream& out, const Dims& dims);
 
 /// Product of the sizes; 1 for rank 0. @throws ShapeError on a negative size or beyond 2^59: their
 /// bytes must be countable

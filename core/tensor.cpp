@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <ostream>
 
 #include <brume/core/backend.h>
 
@@ -269,5 +270,7 @@ std::string to_string(const Tensor& x) {
   if (x.numel() > 0) print(out, values.data(), x.dtype(), x.shape(), 0, x.numel());
   return out + cat(x.numel() > 0 ? " " : "", x.dtype(), " ", x.shape());
 }
+
+std::ostream& operator<<(std::ostream& out, const Tensor& x) { return out << to_string(x); }
 
 }  // namespace brume

@@ -3,6 +3,7 @@
 // the same tensor. Operations live in autograd/ops; here is what needs no gradient.
 
 #include <functional>
+#include <iosfwd>
 #include <memory>
 #include <span>
 #include <string>
@@ -145,5 +146,6 @@ void copy_(const Tensor& x, const Tensor& y);
 const Backend& kernels(const Tensor& x);
 
 std::string to_string(const Tensor& x);  // values, shape and dtype; long axes abridged
+std::ostream& operator<<(std::ostream& out, const Tensor& x);
 
 }  // namespace brume

@@ -1,6 +1,7 @@
 #include <brume/core/tensor.h>
 
 #include <cmath>
+#include <sstream>
 
 #include <doctest/doctest.h>
 
@@ -133,6 +134,13 @@ TEST_CASE("broadcasting aligns axes at the end") {
   CHECK(broadcast_shapes({8, 1, 6, 1}, {7, 1, 5}, "add") == Shape{8, 7, 6, 5});
   CHECK_THROWS_WITH_AS(broadcast_shapes({2, 3}, {4}, "add"),
                        "add: shapes [2, 3] and [4] do not broadcast", ShapeError);
+}
+
+TEST_CASE("tensors and shapes go into a stream as their texts") {
+  const Tensor x = arange(0, 100);
+  std::ostringstream out;
+  out << x << " of " << x.shape() << ", " << Tensor();
+  CHECK(out.str() == to_string(x) + " of [100], undefined");
 }
 
 TEST_CASE("a long tensor prints abridged") {
