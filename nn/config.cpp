@@ -25,15 +25,15 @@ class Reader final : public Fields {
   Reader(const Json& json, std::string who) : who_(std::move(who)) { at_.push_back(&json); }
 
   void ignored(std::initializer_list<const char*> keys) override {
-    known_.back().insert(known_.back().end(), keys);
+    open_.back().known.insert(open_.back().known.end(), keys);
   }
 
  private:
   bool begin_field(const char* key, bool is_required) override {
-    known_.back().push_back(key);
+    open_.back().known.push_back(key);
     const auto entry = here().find(key);
     if (entry == here().end()) {
-      check<FormatError>(!is_required, who_, ": ", path(key), " is missing");
+      if (is_required) open_.back().missing.push_back(key);
       return false;
     }
     path_.emplace_back(key);
@@ -47,14 +47,17 @@ class Reader final : public Fields {
 
   void begin_object() override {
     wants(here().is_object(), "an object");
-    known_.emplace_back();
+    open_.emplace_back();
   }
+  // An unknown key says more than a missing one: it may be that key, misspelt.
   void end_object() override {
     for (const auto& entry : here().items()) check_known(entry.key());
-    known_.pop_back();
+    for (const char* key : open_.back().missing)
+      throw FormatError(cat(who_, ": ", path(key), " is missing"));
+    open_.pop_back();
   }
   void check_known(const std::string& key) const {
-    const std::vector<const char*>& known = known_.back();
+    const std::vector<const char*>& known = open_.back().known;
     if (std::find(known.begin(), known.end(), key) != known.end()) return;
     const std::string shown = io::printable(key);
     const std::vector<std::string_view> names(known.begin(), known.end());
@@ -145,8 +148,11 @@ class Reader final : public Fields {
   }
 
   std::string who_;
-  std::vector<const Json*> at_;                  // from the whole text to the value being read
-  std::vector<std::vector<const char*>> known_;  // keys seen in each open object
+  struct Object {
+    std::vector<const char*> known, missing;  // keys asked for so far; the required ones not there
+  };
+  std::vector<const Json*> at_;  // from the whole text to the value being read
+  std::vector<Object> open_;
   std::vector<std::string> path_;
 };
 

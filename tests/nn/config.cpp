@@ -120,6 +120,9 @@ TEST_CASE("what does not fit a config is said with its place and what was wanted
   CHECK_THROWS_AS(read("{"), FormatError);
   CHECK_THROWS_WITH_AS(nn::config_from_json<nn::LinearConfig>(R"({"in_features": 2})", "Linear"),
                        "Linear: 'out_features' is missing", FormatError);
+  CHECK_THROWS_WITH_AS(
+      nn::config_from_json<nn::LinearConfig>(R"({"in_features": 2, "out_featuers": 2})", "Linear"),
+      "Linear: unknown argument 'out_featuers'; did you mean 'out_features'?", FormatError);
 }
 
 TEST_CASE("arguments that steer the reference's runtime are accepted") {
