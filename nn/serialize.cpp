@@ -222,8 +222,7 @@ Ref<Module> load(const std::string& path, const LoadOptions& options) {
 }
 
 KeyReport load_state(Module& module, const std::string& path, Strictness strictness) {
-  return load_offered(module, open_model_file(path).tensors, cat("load_state: '", path, "'"),
-                      strictness);
+  return load_offered(module, open_model_file(path).tensors, cat("load: '", path, "'"), strictness);
 }
 
 KeyReport load_state(Module& module, const std::string& path, const KeyTable& keys,
@@ -231,7 +230,7 @@ KeyReport load_state(Module& module, const std::string& path, const KeyTable& ke
   std::vector<StoredTensor> tensors = open_model_file(path).tensors;
   for (StoredTensor& t : tensors) t.name = renamed_key(t.name, keys);
   std::erase_if(tensors, [](const StoredTensor& t) { return t.name.empty(); });
-  return load_offered(module, std::move(tensors), cat("load_state: '", path, "'"), strictness);
+  return load_offered(module, std::move(tensors), cat("load: '", path, "'"), strictness);
 }
 
 KeyReport load_state(Module& module, const NamedTensors& state, Strictness strictness) {

@@ -14,10 +14,10 @@ namespace {
 
 // Up to 2^53 a step counts exactly as a double, and can be counted on from.
 void check_steps_taken(const std::string& key, const Tensor& value) {
-  check<FormatError>(value.dtype() == DType::i64, "load_state: '", key, "' is ", value.dtype(),
-                     ", wanted i64");
+  check<FormatError>(value.dtype() == DType::i64, "the optimizer's state: '", key, "' is ",
+                     value.dtype(), ", wanted i64");
   const int64_t steps = value.to_vector<int64_t>()[0];
-  check<FormatError>(steps >= 0 && steps <= int64_t{1} << 53, "load_state: '", key,
+  check<FormatError>(steps >= 0 && steps <= int64_t{1} << 53, "the optimizer's state: '", key,
                      "' must be from 0 to 2^53, got ", steps);
 }
 
@@ -85,8 +85,7 @@ double Optimizer::checked_norm(std::span<const Update> updates, bool skip_nonfin
     check<GradError>(
         std::isfinite(squares[i]) || skip_nonfinite, "step: the gradient of '",
         updates[i].parameter.name,
-        "' is not finite; no parameter was changed. Lower the learning rate or clip the "
-        "norm (StepOptions::skip_nonfinite passes such a step over)");
+        "' is not finite; no parameter was changed. Lower the learning rate or clip the norm");
     total += squares[i];
   }
   return std::sqrt(total);
@@ -148,7 +147,8 @@ void Optimizer::check_complete(const std::vector<Place>& places) const {
     for (size_t i = 0; i < given[p].size(); ++i)
       check<FormatError>(
           given[p][i] || (i >= used_slots(parameters_[p].group) && i < slot_names_.size()),
-          "load_state: '", key_of(parameters_[p], i), "' is missing beside the parameter's others");
+          "the optimizer's state: '", key_of(parameters_[p], i),
+          "' is missing beside the parameter's others");
 }
 
 std::vector<Optimizer::Place> Optimizer::places_of(const NamedTensors& saved) const {
@@ -158,13 +158,13 @@ std::vector<Optimizer::Place> Optimizer::places_of(const NamedTensors& saved) co
   std::vector<Place> out;
   for (const auto& [key, value] : saved) {
     const auto found = places.find(key);
-    check<FormatError>(found != places.end(), "load_state: '", key,
+    check<FormatError>(found != places.end(), "the optimizer's state: '", key,
                        "' belongs to no parameter of this optimizer");
     const Place& place = found->second;
     const bool is_step = place.slot == slot_names_.size();
     const Shape wanted = is_step ? Shape{} : parameters_[place.parameter].value.shape();
-    check(value.shape() == wanted, "load_state: '", key, "' is ", value.shape(), ", wanted ",
-          wanted);
+    check(value.shape() == wanted, "the optimizer's state: '", key, "' is ", value.shape(),
+          ", wanted ", wanted);
     if (is_step) check_steps_taken(key, value);
     out.push_back(place);
   }
