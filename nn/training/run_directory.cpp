@@ -70,12 +70,21 @@ std::optional<std::string> latest_checkpoint(const std::string& run) {
   return io::join_path(folder, name);
 }
 
+bool has_checkpoint(const std::string& run) {
+  const std::string folder = io::join_path(run, "checkpoints");
+  return io::file_status(folder).kind == io::FileKind::folder &&
+         (io::file_status(io::join_path(folder, "latest")).kind != io::FileKind::missing ||
+          !checkpoint_names(folder).empty());
+}
+
 std::optional<std::string> whole_checkpoint(const std::string& run) {
+  if (!has_checkpoint(run)) return {};
+  const std::string folder = io::join_path(run, "checkpoints");
   const std::optional<std::string> newest = latest_checkpoint(run);
-  if (!newest) return newest;
-  const std::string fault = fault_of(*newest);
+  const std::string fault =
+      newest ? fault_of(*newest)
+             : cat("'", io::join_path(folder, "latest"), "', which names the newest, is missing");
   if (fault.empty()) return newest;
-  const std::string folder = io::folder_of(*newest);
   const std::vector<std::string> names = checkpoint_names(folder);
   const auto whole = std::find_if(names.rbegin(), names.rend(), [&](const std::string& name) {
     return fault_of(io::join_path(folder, name)).empty();

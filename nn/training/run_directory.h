@@ -33,6 +33,9 @@ class RunDirectory {
 /// The newest checkpoint of a run directory; nothing if it has none.
 std::optional<std::string> latest_checkpoint(const std::string& run);
 
+/// Whether it holds a checkpoint, or checkpoints/latest that names one.
+bool has_checkpoint(const std::string& run);
+
 /// latest_checkpoint, opened to see that it is whole.
 /// @throws FormatError saying what is wrong, and how to go on from the newest one that is whole
 std::optional<std::string> whole_checkpoint(const std::string& run);

@@ -105,6 +105,31 @@ TEST_CASE(
   CHECK(fault().find("begin anew") != std::string::npos);
 }
 
+TEST_CASE(
+    "checkpoints that latest does not name are a run all the same, and one of them is named") {
+  FakeDisk disk;
+  {
+    nn::RunDirectory folder("run");
+    CHECK_FALSE(nn::has_checkpoint("run"));
+    CHECK_FALSE(nn::whole_checkpoint("run"));
+    Run run;
+    for (int i = 0; i < 2; ++i) {
+      run.step();
+      folder.save(run.state, 2);
+    }
+  }
+  const auto fault = [] { return error_of([] { (void)nn::whole_checkpoint("run"); }); };
+  io::remove_file(kFolder + "latest");
+  CHECK(nn::has_checkpoint("run"));
+  CHECK(fault() == "'" + kFolder + "latest', which names the newest, is missing; " + kSecond +
+                       " beside it is whole: go on from it after echo " + kSecond + " > " +
+                       kFolder + "latest");
+  io::write_file(kFolder + "latest", kSecond + "\n");
+  io::remove_file(kFolder + kSecond);
+  CHECK(fault().find(kSecond) != std::string::npos);
+  CHECK(fault().find("; " + kFirst + " beside it is whole") != std::string::npos);
+}
+
 TEST_CASE("a run that was taken back gives up the checkpoints of later steps before older ones") {
   FakeDisk disk;
   nn::RunDirectory folder("run");
