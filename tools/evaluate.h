@@ -16,8 +16,8 @@ struct EvaluateArguments {
 };
 
 /// Judges a run by its samples: are they what was asked for (if a classifier tells), do they vary,
-/// and are they new? Prints the figures beside what a good run has. @returns the exit code: 0, or 1
-/// if `require` asks for them and one is less.
+/// and are they new? Prints the figures beside what a good run has at least. @returns the exit
+/// code: 0, or 1 if `require` asks for them and one is less.
 /// @throws Error if the run holds no sample out, or has no labels for the classifier to name; if a
 ///         sample is not finite, or fewer than two of a class are asked for
 int evaluate(const EvaluateArguments& arguments);

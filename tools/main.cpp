@@ -95,6 +95,8 @@ void add_train(CommandLine& line) {
   app.add_option("--out", train.out,
                  "run folder (the resumed one, else runs/run); holds no other run");
   app.add_option("--resume", train.resume, "go on from this run's newest checkpoint");
+  app.add_option("--data", train.data, "where data.x is now");
+  app.add_option("--labels", train.labels, "where data.labels is now");
   app.add_option("--set", train.changes, "change an option: key.key=value");
   app.add_option("--seed", line.seed, "seed of everything random")->check(whole_number(0));
   app.add_flag("--dry-run", train.dry_run, "measure one step and write nothing");

@@ -1,13 +1,18 @@
 #include "run_options.h"
 
+#include <algorithm>
+
 #include <nlohmann/json.hpp>
 
 #include <brume/core/io/fs.h>
 #include <brume/core/io/npy.h>
+#include <brume/core/io/quote.h>
 #include <brume/core/json.h>
 #include <brume/diffusion/builtin.h>
 #include <brume/nn/config_json.h>
 #include <brume/nn/data/png_folder.h>
+#include <brume/nn/nearest.h>
+#include <brume/nn/registry.h>
 
 namespace brume::io {
 
@@ -43,6 +48,22 @@ void apply_change(Json& json, const std::string& change) {
   }
 }
 
+// Before the library does, whose text speaks to people who program.
+void check_classes(const Json& json, const std::string& who, const std::string& place = "") {
+  if (!json.is_object()) return;
+  const auto name = json.find("module");
+  if (name != json.end() && name->is_string() && json.contains("args")) {
+    const std::string wanted = name->get<std::string>();
+    const std::vector<std::string> names = nn::class_names();
+    const std::vector<std::string_view> known(names.begin(), names.end());
+    check<FormatError>(std::find(known.begin(), known.end(), wanted) != known.end(), who, ": ",
+                       place, ".module: there is no class ", io::quote(wanted),
+                       nn::suggestion(wanted, known));
+  }
+  for (const auto& entry : json.items())
+    check_classes(entry.value(), who, cat(place, place.empty() ? "" : ".", entry.key()));
+}
+
 nn::LabelledImages read_samples(const DataOptions& o) {
   if (io::file_status(o.x).kind != io::FileKind::folder)
     return {.x = io::read_npy(o.x), .labels = o.labels.empty() ? Tensor{} : io::read_npy(o.labels)};
@@ -55,8 +76,11 @@ nn::LabelledImages read_samples(const DataOptions& o) {
 
 std::shared_ptr<const nn::Dataset> read_data(const DataOptions& o) {
   for (const auto& [name, path] : {std::pair{"data.x", &o.x}, std::pair{"data.labels", &o.labels}})
-    check<IoError>(path->empty() || io::file_status(*path).kind != io::FileKind::missing, name,
-                   ": there is no '", *path, "'; paths begin at the folder that brume runs in");
+    check<IoError>(
+        path->empty() || io::file_status(*path).kind != io::FileKind::missing, name,
+        ": there is no '", *path,
+        "'; paths begin at the folder that brume runs in, and --data and --labels say where "
+        "the data are now");
   const nn::LabelledImages samples = read_samples(o);
   try {
     return std::make_shared<nn::ArrayDataset>(samples.x, samples.labels, o.scale, o.shift);
@@ -91,6 +115,7 @@ RunOptions read_run_options(const std::string& path, const std::vector<std::stri
   // The model among the options is constructed while they are read, so its seed comes first.
   const int64_t weights_seed = has_seed ? json["seed"].get<int64_t>() : RunOptions{}.seed;
   diffusion::register_builtin();
+  check_classes(json, path);
   const auto read = [&](nn::Construction::Mode how) {
     Generator weights = generator_of(weights_seed, Stream::weights);
     const nn::Construction construction(how, &weights);
@@ -116,6 +141,13 @@ RunOptions read_run_options(const std::string& path, const std::vector<std::stri
   check(every == 0 || every >= 2, path,
         ": data.holdout_every wants 0 for no holdout, or at least 2, got ", every);
   return options;
+}
+
+std::vector<std::string> data_places(const std::string& x, const std::string& labels) {
+  std::vector<std::string> changes;
+  if (!x.empty()) changes.push_back(cat("data.x=", json_string(x)));
+  if (!labels.empty()) changes.push_back(cat("data.labels=", json_string(labels)));
+  return changes;
 }
 
 RunOptions options_of_run(const std::string& run, const std::vector<std::string>& changes) {

@@ -88,6 +88,9 @@ RunOptions read_run_options(const std::string& path, const std::vector<std::stri
                             std::optional<int64_t> seed,
                             nn::Construction::Mode mode = nn::Construction::Mode::initialise);
 
+/// The changes that say where the data lie; an empty path changes nothing.
+std::vector<std::string> data_places(const std::string& x, const std::string& labels);
+
 /// The options that a run folder was trained with; the model has no memory.
 RunOptions options_of_run(const std::string& run, const std::vector<std::string>& changes = {});
 

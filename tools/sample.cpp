@@ -1,7 +1,10 @@
 #include "sample.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <span>
@@ -18,6 +21,7 @@
 
 #include "device.h"
 #include "run_folder.h"
+#include "signal_watch.h"
 
 namespace brume::tools {
 namespace {
@@ -151,17 +155,28 @@ Tensor draw_batch(const Sampler& sampler, std::span<const uint64_t> seeds,
        .churn = {.noise = &noise, .S_churn = o.S_churn.value_or(kChurn), .num_steps = o.steps}});
   const auto denoiser = diffusion::denoiser(
       scheduler, {.x0 = bind(diffusion::AnyModel(sampler.model), condition), .type = method.type});
-  const auto show = [&](const diffusion::SampleStep& s) {
-    if (!o.quiet) {
-      std::printf("\r%s, step %lld/%lld ", shown.c_str(), static_cast<long long>(s.step),
-                  static_cast<long long>(s.steps));
-      std::fflush(stdout);
+  const auto run = [&](const diffusion::SampleOptions& options) {
+    try {
+      return diffusion::sample(denoiser, contiguous(start, Layout::channels_last), scheduler,
+                               options);
+    } catch (const ShapeError& error) {
+      throw ShapeError(cat("sample: the model does not take samples of shape ",
+                           Shape(sampler.notes.shape), ": ", error.what()));
     }
-    return true;
   };
-  return diffusion::sample(
-      denoiser, contiguous(start, Layout::channels_last), scheduler,
-      {.num_steps = o.steps, .solver = method.solver, .time_steps = times, .on_step = show});
+  const bool terminal = isatty(STDERR_FILENO) != 0;
+  const auto show = [&](const diffusion::SampleStep& s) {
+    if (!o.quiet && terminal)
+      std::fprintf(stderr, "\r\033[K%s, step %lld/%lld", shown.c_str(),
+                   static_cast<long long>(s.step), static_cast<long long>(s.steps));
+    return !(o.stop && o.stop());
+  };
+  const Tensor x = run(diffusion::SampleOptions{
+      .num_steps = o.steps, .solver = method.solver, .time_steps = times, .on_step = show});
+  if (!o.quiet && terminal) std::fputs("\r\033[K", stderr);
+  if (o.stop && o.stop()) throw Stopped{};
+  if (!o.quiet && !terminal) std::fprintf(stderr, "%s\n", shown.c_str());
+  return x;
 }
 
 // One sample per seed, `batch` at a time.
@@ -186,17 +201,35 @@ Tensor draw(const Sampler& sampler, const std::vector<uint64_t>& seeds,
     parts.push_back(
         members(static_cast<int64_t>(begin),
                 all.subspan(begin, std::min(static_cast<size_t>(o.batch), all.size() - begin))));
-  if (!o.quiet) std::printf("\n");
   return transfer(cat(parts, 0), kCpu);
 }
 
+bool is_picture(const std::vector<int64_t>& shape) { return shape.size() == 3; }
+
 void write_picture(const std::string& path, const Tensor& x, io::Colours colours, int64_t columns) {
-  io::write_png_grid(
-      path, x,
-      {.columns = columns, .scale = std::max<int64_t>(1, 48 / x.size(-1)), .colours = colours});
+  const int64_t B = x.size(0), C = x.size(1), H = x.size(2), W = x.size(3);
+  const bool one_each = C == 1 || (C == 3 && colours == io::Colours::plain);
+  if (!one_each && columns == 0)
+    columns = std::max<int64_t>(
+        1, std::llround(std::sqrt(static_cast<double>(B) / static_cast<double>(C))));
+  io::write_png_grid(path, one_each ? x : reshape(x, {B * C, 1, H, W}),
+                     {.columns = one_each ? columns : columns * C,
+                      .scale = std::max<int64_t>(1, 48 / W),
+                      .colours = colours});
 }
 
-int sample(const SampleArguments& a) {
+namespace {
+
+// What --shape asks for instead of what the model's file says.
+void change_shape(SamplingNotes& notes, const std::vector<int64_t>& shape) {
+  check(numel(Shape(shape)) > 0, "--shape: wants positive sizes, got ", Shape(shape));
+  if (!notes.shape.empty() && notes.shape != shape)
+    std::fprintf(stderr, "brume: sample: the model was trained on %s; --shape draws %s instead\n",
+                 to_string(Shape(notes.shape)).c_str(), to_string(Shape(shape)).c_str());
+  notes.shape = shape;
+}
+
+int draw_to_file(const SampleArguments& a) {
   check_solver(a.draw);
   check<Error>(
       a.out.ends_with(".png") || a.out.ends_with(".npy") || a.out.ends_with(".safetensors"),
@@ -207,7 +240,10 @@ int sample(const SampleArguments& a) {
   check(a.num.value_or(1) <= kMostAtOnce, "--num: at most ", kMostAtOnce, " at once, got ",
         a.num.value_or(1), "; draw them in parts with --seeds");
   Sampler sampler = open_sampler(a.path, a.device);
-  if (!a.shape.empty()) sampler.notes.shape = a.shape;
+  if (!a.shape.empty()) change_shape(sampler.notes, a.shape);
+  const std::vector<int64_t>& shape = sampler.notes.shape;
+  check(!a.out.ends_with(".png") || shape.empty() || is_picture(shape), "--out: samples of shape ",
+        Shape(shape), " are no pictures [C, H, W]; write .npy or .safetensors");
   std::vector<uint64_t> seeds;
   for (int64_t seed : a.seeds.empty() ? std::vector<int64_t>{} : parse_list(a.seeds, "--seeds"))
     seeds.push_back(static_cast<uint64_t>(seed));
@@ -221,8 +257,7 @@ int sample(const SampleArguments& a) {
   if (a.out.ends_with(".npy")) {
     (void)diffusion::write_ensemble(
         a.out, seeds, members_of(sampler, seeds.size(), classes, a.draw), {.batch = a.draw.batch});
-    std::printf("%s%s: %lld samples\n", a.draw.quiet ? "" : "\n", a.out.c_str(),
-                static_cast<long long>(num));
+    std::printf("%s: %lld samples\n", a.out.c_str(), static_cast<long long>(num));
     return 0;
   }
   const Tensor x = draw(sampler, seeds, classes, a.draw);
@@ -237,6 +272,21 @@ int sample(const SampleArguments& a) {
   }
   std::printf("%s: %lld samples\n", a.out.c_str(), static_cast<long long>(num));
   return 0;
+}
+
+}  // namespace
+
+int sample(const SampleArguments& arguments) {
+  const SignalWatch watch;
+  SampleArguments watched = arguments;
+  watched.draw.stop = [] { return SignalWatch::seen() != 0; };
+  try {
+    return draw_to_file(watched);
+  } catch (const Stopped&) {
+    std::fprintf(stderr, "brume: sample: stopped before the last sample; '%s' was not written\n",
+                 arguments.out.c_str());
+    return SignalWatch::exit_code();
+  }
 }
 
 std::vector<int64_t> parse_list(const std::string& text, const std::string& who) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -26,7 +27,11 @@ struct DrawOptions {
   std::string solver = "heun";      // one of solver_names
   std::optional<double> S_churn{};  // kChurn if empty; of the stochastic solvers alone
   bool quiet = true;
+  std::function<bool()> stop{};  // asked after each step; true ends the drawing
 };
+
+/// Thrown by draw if DrawOptions::stop says so.
+struct Stopped {};
 
 /// "heun, euler, ...".
 std::string solver_names();
@@ -39,7 +44,11 @@ void check_solver(const DrawOptions& options);
 Tensor draw(const Sampler& sampler, const std::vector<uint64_t>& seeds,
             const std::vector<int64_t>& classes, const DrawOptions& options);
 
-/// A picture of samples, row by row (0 columns: about square); small ones are magnified.
+/// Whether write_picture can show samples of this shape, which is without the batch.
+bool is_picture(const std::vector<int64_t>& shape);
+
+/// A picture of samples, row by row (0 columns: about square); small ones are magnified. Channels
+/// that make no colour (other than 1 or 3, or more than one to be coloured) stand side by side.
 /// @shape  x [N, C, H, W]
 void write_picture(const std::string& path, const Tensor& x, io::Colours colours,
                    int64_t columns = 0);
@@ -48,10 +57,12 @@ struct SampleArguments {
   std::string path, out;
   std::optional<int64_t> num{};  // as many as there are seeds, else 16
   std::string classes, seeds;    // lists or ranges: "3,5" or "0-9"
-  std::vector<int64_t> shape;    // of a model whose file does not say it
+  std::vector<int64_t> shape;    // of a model whose file does not say it, or instead of that
   Device device = kCpu;
   DrawOptions draw;
 };
+/// Draws into `out`, until SIGINT or SIGTERM, after which no file has appeared; returns the
+/// program's exit code.
 int sample(const SampleArguments& arguments);
 
 /// "0-3,7" -> 0 1 2 3 7. @throws FormatError naming `who`

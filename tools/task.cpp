@@ -20,27 +20,60 @@ namespace {
 
 // The noise is EDM's: other preconditioners belong to methods with levels of their own, and a bare
 // network would learn from inputs of every size.
-void check_method(const nn::Module& model) {
+const diffusion::EDMPreconditioner& checked_method(const nn::Module& model) {
   const bool preconditions =
       dynamic_cast<const diffusion::BaseAffinePreconditioner*>(&model) != nullptr ||
       dynamic_cast<const diffusion::NoiseLevels*>(&model) != nullptr;
-  check<Error>(dynamic_cast<const diffusion::EDMPreconditioner*>(&model) != nullptr,
+  const auto* edm = dynamic_cast<const diffusion::EDMPreconditioner*>(&model);
+  check<Error>(edm != nullptr,
                "train: draws EDM's noise and wants an EDMPreconditioner as the model, got a ",
                model.class_name(), "; ",
                preconditions ? "train that from a program with a scheduler of its method"
                              : "put it inside: its 'model' is the network");
+  return *edm;
 }
 
 // The noise's data scale weighs the loss, the preconditioner's scales the network; the method wants
-// them equal.
-void check_same_data_scale(const nn::Module& model, const nn::OneOrMany<double>& noise) {
-  const auto* edm = dynamic_cast<const diffusion::EDMPreconditioner*>(&model);
-  if (edm == nullptr) return;
-  const auto inside = edm->sigma_data().to_vector<float>();
+// them equal. @returns it: one, or one per channel
+std::vector<float> checked_sigma_data(const nn::Module& model, const nn::OneOrMany<double>& noise) {
+  const auto inside = checked_method(model).sigma_data().to_vector<float>();
   const std::vector<double> wanted = noise.expand(inside.size(), "train: noise.sigma_data");
   for (size_t i = 0; i < inside.size(); ++i)
     check<Error>(inside[i] == static_cast<float>(wanted[i]), "train: noise.sigma_data is ",
                  wanted[i], ", but the model's is ", inside[i], "; set both, or neither");
+  return inside;
+}
+
+// Data of another size than the network's inputs are scaled for are learned slowly or not at all.
+bool is_far(const Moments& data, double sigma_data) {
+  constexpr double kFactor = 3;
+  return data.deviation > kFactor * sigma_data || data.deviation * kFactor < sigma_data ||
+         std::abs(data.mean) > kFactor * sigma_data;
+}
+
+std::string far_data(const Moments& data, double sigma_data) {
+  return cat(" standard deviation ", short_number(data.deviation), " (mean ",
+             short_number(data.mean), "), far from sigma_data ", short_number(sigma_data), ": ");
+}
+
+std::string doubt_about_scale(const DataSummary& data, const std::vector<float>& sigma_data,
+                              const DataOptions& o) {
+  if (sigma_data.size() > 1) {
+    for (size_t c = 0; c < std::min(sigma_data.size(), data.channels.size()); ++c)
+      if (is_far(data.channels[c], sigma_data[c]))
+        return cat(
+            "channel ", c, " of data.x has", far_data(data.channels[c], sigma_data[c]),
+            "scale the channel in the file, or set its sigma_data of the model and of noise");
+    return {};
+  }
+  const double wanted = sigma_data[0];
+  if (!is_far(data.all, wanted)) return {};
+  const std::string text = cat("data.x has", far_data(data.all, wanted));
+  if (!(data.all.deviation > 0)) return text + "its numbers are all the same";
+  const double factor = wanted / data.all.deviation;
+  return cat(text, "set data.scale ", short_number(o.scale * factor), " and data.shift ",
+             short_number((o.shift - data.all.mean) * factor),
+             ", or sigma_data of the model and of noise to what is measured");
 }
 
 /// The whole numbers of one argument of a module, or of those that it wraps.
@@ -72,6 +105,9 @@ class ArgumentOf final : public nn::Fields {
 // labels where it has no use for any.
 void check_fits(const nn::Module& model, const std::vector<int64_t>& sample, int64_t classes) {
   const ArgumentOf size(model, "img_resolution"), labels(model, "label_dim");
+  check(size.values().empty() || sample.size() > 2,
+        "train: the model takes images [N, C, H, W], but the samples of data.x are ", Shape(sample),
+        sample.size() == 2 ? "; images of one channel are [N, 1, H, W], in numpy x[:, None]" : "");
   if (!size.values().empty() && sample.size() == 3)
     check(size.values().front() == sample[1] && size.values().back() == sample[2],
           "train: the model's img_resolution is ", size.values().front(), " x ",
@@ -88,11 +124,10 @@ class DiffusionTask : public TrainingTask {
  public:
   DiffusionTask(const RunOptions& o, const RunData& data)
       : model_(o.model),
+        sigma_data_(checked_sigma_data(*model_, o.noise.sigma_data)),
         classes_(data.train->classes()),
         scheduler_(o.noise),
         loss_(diffusion::AnyModel(o.model), scheduler_) {
-    check_method(*model_);
-    check_same_data_scale(*model_, o.noise.sigma_data);
     const int64_t first[] = {0};
     const Shape shape = data.train->gather(first).x.shape();
     notes_.shape.assign(shape.begin() + 1, shape.end());
@@ -100,6 +135,12 @@ class DiffusionTask : public TrainingTask {
     notes_.classes = classes_;
     notes_.noise = o.noise;
     notes_.colours = o.data.colours;
+    check(o.sample_steps == 0 || is_picture(notes_.shape),
+          "sample_steps: wants samples that are pictures [C, H, W], but those of data.x are ",
+          Shape(notes_.shape), "; set it to 0, and draw with brume sample --out samples.npy");
+  }
+  std::string doubt(const DataSummary& data, const DataOptions& o) const override {
+    return doubt_about_scale(data, sigma_data_, o);
   }
   Tensor loss(const nn::Batch& batch, Generator& rng) override {
     const Tensor x = batch.x.rank() == 4 ? contiguous(batch.x, Layout::channels_last) : batch.x;
@@ -119,6 +160,7 @@ class DiffusionTask : public TrainingTask {
 
  private:
   nn::Ref<nn::Module> model_;
+  std::vector<float> sigma_data_;  // one, or one per channel
   int64_t classes_;
   diffusion::EDMNoiseScheduler scheduler_;
   diffusion::MSEDSMLoss loss_;

@@ -7,6 +7,7 @@
 #include <brume/core/io/safetensors.h>
 #include <brume/nn/data/dataset.h>
 
+#include "data_summary.h"
 #include "run_options.h"
 
 namespace brume::tools {
@@ -14,6 +15,11 @@ namespace brume::tools {
 class TrainingTask {
  public:
   virtual ~TrainingTask() = default;
+  /// One line about data that the model is hardly made for, and what to set; empty if there is
+  /// none.
+  virtual std::string doubt(const DataSummary& /*data*/, const DataOptions& /*options*/) const {
+    return {};
+  }
   virtual Tensor loss(const nn::Batch& batch, Generator& rng) = 0;
   /// One line about the finished model, such as its accuracy; may be empty.
   virtual std::string verdict() { return {}; }

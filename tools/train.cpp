@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <csignal>
 #include <cstdio>
 #include <filesystem>
 
@@ -14,6 +13,7 @@
 #include <brume/core/io/atomic_file.h>
 #include <brume/core/io/plot.h>
 #include <brume/core/text.h>
+#include <brume/nn/model_file.h>
 #include <brume/nn/optim/adam.h>
 #include <brume/nn/optim/lr_schedule.h>
 #include <brume/nn/optim/sgd.h>
@@ -22,36 +22,13 @@
 #include <brume/nn/training/run_directory.h>
 #include <brume/nn/training/run_log.h>
 
+#include "data_summary.h"
+#include "run_folder.h"
+#include "signal_watch.h"
 #include "task.h"
 
 namespace brume::tools {
 namespace {
-
-volatile std::sig_atomic_t signal_seen = 0;
-
-// The first signal lets the step in flight finish; the second leaves at once.
-extern "C" void on_signal(int number) {
-  if (signal_seen != 0) _exit(128 + number);
-  signal_seen = number;
-}
-
-/// SIGINT and SIGTERM are noted while it lives.
-class SignalWatch {
- public:
-  SignalWatch() {
-    signal_seen = 0;
-    for (const int number : kSignals) before_.push_back(std::signal(number, on_signal));
-  }
-  SignalWatch(const SignalWatch&) = delete;
-  SignalWatch& operator=(const SignalWatch&) = delete;
-  ~SignalWatch() {
-    for (size_t i = 0; i < before_.size(); ++i) std::signal(kSignals[i], before_[i]);
-  }
-
- private:
-  static constexpr int kSignals[] = {SIGINT, SIGTERM};
-  std::vector<void (*)(int)> before_;
-};
 
 std::string run_folder(const TrainArguments& a) {
   if (!a.out.empty()) return a.out;
@@ -83,10 +60,11 @@ std::unique_ptr<nn::Optimizer> make_optimizer(const OptimizerOptions& o, const n
                                     nn::AdamOptions{.lr = o.lr, .weight_decay = o.weight_decay});
 }
 
-// What a resumed run may change: when it ends, and what is kept and shown of it on the way.
+// What a resumed run may change: when it ends, what is kept and shown of it on the way, and where
+// its data lie.
 constexpr std::string_view kMayChange[] = {
     "steps",        "report_steps", "checkpoint_steps", "keep_checkpoints",
-    "sample_steps", "data.colours"};
+    "sample_steps", "data.colours", "data.x",           "data.labels"};
 
 // The rest would make another run of it. @returns the changes that are taken
 std::vector<nn::Difference> accepted_changes(const RunOptions& options, const std::string& run) {
@@ -104,12 +82,29 @@ std::vector<nn::Difference> accepted_changes(const RunOptions& options, const st
   return taken;
 }
 
+// Where a checkpoint keeps the identity of the data that it was trained on.
+constexpr const char* kDataKey = "brume.data";
+
+// Data may be moved, but not exchanged.
+void check_same_data(const std::string& checkpoint, const DataIdentity& now) {
+  const io::Metadata notes = nn::open_model_file(checkpoint).notes;
+  const auto before = notes.find(kDataKey);
+  check<FormatError>(before != notes.end(), "--resume: '", checkpoint,
+                     "' does not say on which data it was trained");
+  const auto differences = nn::config_differences(before->second, nn::config_to_json(now));
+  check<Error>(
+      differences.empty(),
+      "--resume: the data are not those that the run was trained on: ", to_string(differences),
+      "; --data and --labels say where these lie now, or begin a new run");
+}
+
 class Trainer {
  public:
   Trainer(const RunOptions& options, const TrainArguments& arguments)
       : options_(options),
         arguments_(arguments),
         data_(open_data(options.data)),
+        summary_(summary_of(*data_.train)),
         task_(make_task(options, data_)),
         optimizer_(make_optimizer(options.optimizer, *options.model)),
         ema_(*options.model, options.ema_decay),
@@ -126,18 +121,22 @@ class Trainer {
 
   /// `news`: what is to be told before a resumed run goes on.
   int run(const std::string& news);
+  std::string doubt() const { return task_->doubt(summary_, options_.data); }
   void dry_run();
 
  private:
   Tensor loss_of(const nn::Batch& batch);
   double step();
+  double peak_megabytes() const;  // of the device that trains
   void report(nn::RunLog& log, Clock::time_point begin, int64_t first);
   void write_samples(const nn::RunDirectory& directory);
+  void save(nn::RunDirectory& directory) const;
   void finish(const nn::RunDirectory& directory);
 
   const RunOptions& options_;
   const TrainArguments& arguments_;
   RunData data_;
+  DataSummary summary_;
   std::unique_ptr<TrainingTask> task_;
   std::unique_ptr<nn::Optimizer> optimizer_;
   nn::Ema ema_;
@@ -171,6 +170,10 @@ double Trainer::step() {
   return value;
 }
 
+double Trainer::peak_megabytes() const {
+  return static_cast<double>(memory_stats(arguments_.device.type).peak) / 1e6;
+}
+
 void Trainer::report(nn::RunLog& log, Clock::time_point begin, int64_t first) {
   const double seconds = seconds_since(begin);
   const auto steps = static_cast<double>(state_.step - first);
@@ -185,7 +188,7 @@ void Trainer::report(nn::RunLog& log, Clock::time_point begin, int64_t first) {
                            {"lr", optimizer_->lr()},
                            {"grad_norm", grad_norm_},
                            {"images_per_second", progress.images_per_second},
-                           {"memory_mb", static_cast<double>(memory_stats().peak) / 1e6}});
+                           {"memory_mb", peak_megabytes()}});
   state_.loss = {};
   if (arguments_.quiet) return;
   const bool terminal = isatty(STDOUT_FILENO) != 0;
@@ -201,6 +204,12 @@ void Trainer::write_samples(const nn::RunDirectory& directory) {
   task_->write_samples(directory.file(cat("samples_", zero_padded(state_.step, 6), ".png")));
   options_.model->train();
   ema_.swap_out();
+}
+
+void Trainer::save(nn::RunDirectory& directory) const {
+  io::Metadata notes = task_->notes();
+  notes[kDataKey] = nn::config_to_json(summary_.identity);
+  directory.save(state_, options_.keep_checkpoints, notes);
 }
 
 void Trainer::finish(const nn::RunDirectory& directory) {
@@ -225,9 +234,10 @@ void Trainer::finish(const nn::RunDirectory& directory) {
 int Trainer::run(const std::string& news) {
   std::optional<std::string> newest;
   if (!arguments_.resume.empty()) newest = nn::whole_checkpoint(arguments_.resume);
+  if (newest) check_same_data(*newest, summary_.identity);
   const std::string folder = run_folder(arguments_);
   nn::RunDirectory directory(folder);
-  check<IoError>(is_same_folder(folder, arguments_.resume) || !nn::latest_checkpoint(folder),
+  check<IoError>(is_same_folder(folder, arguments_.resume) || !nn::has_checkpoint(folder),
                  "train: '", folder, "' holds a run already; go on with --resume ", folder,
                  ", or choose another --out");
   if (newest) nn::load_checkpoint(*newest, state_);
@@ -243,20 +253,20 @@ int Trainer::run(const std::string& news) {
   const SignalWatch watch;
   const int64_t first = state_.step;
   const auto begin = Clock::now();
-  while (state_.step < options_.steps && signal_seen == 0) {
+  while (state_.step < options_.steps && SignalWatch::seen() == 0) {
     (void)step();
     if (state_.step % options_.report_steps == 0 || state_.step == options_.steps)
       report(log, begin, first);
     if (state_.step % options_.checkpoint_steps == 0 && state_.step < options_.steps)
-      directory.save(state_, options_.keep_checkpoints, task_->notes());
+      save(directory);
     if (options_.sample_steps > 0 && state_.step % options_.sample_steps == 0)
       write_samples(directory);
   }
-  directory.save(state_, options_.keep_checkpoints, task_->notes());
+  save(directory);
   if (state_.step < options_.steps) {
     std::fprintf(stderr, "\nstopped after step %lld; go on with: brume train --resume %s\n",
                  static_cast<long long>(state_.step), folder.c_str());
-    return 128 + static_cast<int>(signal_seen);
+    return SignalWatch::exit_code();
   }
   finish(directory);
   return 0;
@@ -264,17 +274,51 @@ int Trainer::run(const std::string& news) {
 
 void Trainer::dry_run() {
   (void)step();
+  reset_peak_memory(arguments_.device.type);
   const auto begin = Clock::now();
   (void)step();
   const double seconds = seconds_since(begin);
   std::printf(
-      "parameters   %lld\nmemory       %.1f MB at most in a step\nsteps        %lld of %lld "
+      "parameters   %lld\nmemory       %.1f MB of the %s at most in a step\nsteps        %lld of "
+      "%lld "
       "images\nthroughput   %.1f images/s, %s in all\n",
-      static_cast<long long>(options_.model->parameter_count()),
-      static_cast<double>(memory_stats().peak) / 1e6, static_cast<long long>(options_.steps),
-      static_cast<long long>(options_.batch_size),
+      static_cast<long long>(options_.model->parameter_count()), peak_megabytes(),
+      arguments_.device.type == DeviceType::cpu ? "CPU" : "GPU",
+      static_cast<long long>(options_.steps), static_cast<long long>(options_.batch_size),
       static_cast<double>(options_.batch_size) / seconds,
       nn::clock_text(seconds * static_cast<double>(options_.steps)).c_str());
+}
+
+// A run folder that can be gone on from; what else people name is answered with what they meant.
+void check_resumable(const std::string& path) {
+  const io::FileKind kind = io::file_status(path).kind;
+  check<IoError>(kind != io::FileKind::missing, "--resume: there is no '", path, "'");
+  const auto is_run = [](const std::string& folder) {
+    return io::file_status(io::join_path(folder, "options.json")).kind == io::FileKind::regular;
+  };
+  if (kind == io::FileKind::folder && is_run(path)) {
+    check<IoError>(nn::has_checkpoint(path), "--resume: '", path,
+                   "' has no checkpoint, since it ended before the first; begin it anew: brume "
+                   "train ",
+                   io::join_path(path, "options.json"), " --out ", path);
+    (void)nn::whole_checkpoint(path);  // before the data are read, which may take long
+    return;
+  }
+  const std::string run = kind == io::FileKind::folder ? std::filesystem::path(path + "/")
+                                                             .lexically_normal()
+                                                             .parent_path()
+                                                             .parent_path()
+                                                             .string()
+                                                       : run_of(path);
+  check<Error>(is_run(run), "--resume: '", path,
+               "' is no run folder, which has options.json and checkpoints/");
+  const bool is_step =
+      kind == io::FileKind::regular && io::folder_of(path) != run && io::name_of(path) != "latest";
+  throw Error(cat("--resume: wants the run folder; go on from its newest checkpoint with --resume ",
+                  run,
+                  is_step ? cat(", from this one after echo ", io::name_of(path), " > ",
+                                io::join_path(io::folder_of(path), "latest"))
+                          : ""));
 }
 
 }  // namespace
@@ -283,15 +327,19 @@ int train(const TrainArguments& arguments) {
   check<Error>(!arguments.config.empty() || !arguments.resume.empty(),
                "train: wants a configuration, such as examples/digits/diffusion.json, or --resume "
                "with a run folder that has one");
-  check<IoError>(arguments.resume.empty() || nn::latest_checkpoint(arguments.resume), "--resume: '",
-                 arguments.resume, "' has no checkpoint");
+  if (!arguments.resume.empty()) check_resumable(arguments.resume);
+  std::vector<std::string> changes = arguments.changes;
+  for (std::string& place : data_places(arguments.data, arguments.labels))
+    changes.push_back(std::move(place));
   const RunOptions options = read_run_options(
       arguments.config.empty() ? io::join_path(arguments.resume, "options.json") : arguments.config,
-      arguments.changes, arguments.seed);
+      changes, arguments.seed);
   std::string news;
   if (!arguments.resume.empty()) news = to_string(accepted_changes(options, arguments.resume));
   options.model->to(arguments.device);
   Trainer trainer(options, arguments);
+  const std::string doubt = trainer.doubt();
+  if (!doubt.empty()) std::fprintf(stderr, "brume: train: %s\n", doubt.c_str());
   if (arguments.dry_run) {
     trainer.dry_run();
     return 0;

@@ -9,8 +9,9 @@
 namespace brume::tools {
 
 struct TrainArguments {
-  std::string config, resume;  // resume: a run folder, or empty; its options if config is
-  std::string out{};           // by default the resumed folder, else runs/run
+  std::string config, resume;    // resume: a run folder, or empty; its options if config is
+  std::string out{};             // by default the resumed folder, else runs/run
+  std::string data{}, labels{};  // where data.x and data.labels are now, if not as the options say
   std::vector<std::string> changes;
   std::optional<int64_t> seed;
   Device device = kCpu;
@@ -19,7 +20,7 @@ struct TrainArguments {
 
 /// Trains a run to its end, or until SIGINT or SIGTERM; returns the program's exit code.
 /// @throws IoError if `out` holds a run other than the resumed one; Error naming the options that
-///         the resumed run was not trained with
+///         the resumed run was not trained with, or saying that its data were others
 int train(const TrainArguments& arguments);
 
 }  // namespace brume::tools

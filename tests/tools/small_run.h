@@ -36,6 +36,13 @@ inline constexpr const char* kConfig = R"({
   "batch_size": 2, "steps": 4, "report_steps": 2, "checkpoint_steps": 1
 })";
 
+inline void check_says(const std::string& text, const std::vector<std::string>& parts) {
+  for (const std::string& part : parts) {
+    CAPTURE(text);
+    CHECK(text.find(part) != std::string::npos);
+  }
+}
+
 /// Trains into an emptied folder unless `resume`.
 inline int train(const std::string& folder, std::vector<std::string> changes, bool resume = false) {
   Generator rng(1);
