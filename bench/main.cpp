@@ -8,6 +8,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include <brume/core/backend.h>
 #include <brume/core/cpu/isa.h>
 #include <brume/core/cpu/parallel.h>
 #include <brume/core/error.h>
@@ -71,15 +72,33 @@ double peak_rss_mb() {
   return 0;
 }
 
-nlohmann::json run(const Row& row, double budget) {
+// Allocations answered from the CPU's pool since `before`, as a share; 1 if there were none.
+double pool_hit_rate(const MemoryStats& before) {
+  const MemoryStats now = memory_stats();
+  const auto hits = static_cast<double>(now.hits - before.hits),
+             misses = static_cast<double>(now.misses - before.misses);
+  return hits + misses > 0 ? hits / (hits + misses) : 1;
+}
+
+// `start_up`: seconds from the start of the process until its rows begin.
+nlohmann::json run(const Row& row, double budget, double start_up) {
+  const double begin = seconds();
   const Work work = row.set_up();
   reset_peak_rss();
   work.step();
+  const double t_first_step = start_up + seconds() - begin;
+  const MemoryStats first = memory_stats();
   const Timing step = time(work.step, budget, work.step_flops);
+  const double hit_rate = pool_hit_rate(first);
   const double gflops = work.step_flops / step.least * 1e-6;
-  nlohmann::json out{
-      {"cfg", row.name},           {"params", work.params}, {"step_med_ms", step.median},
-      {"step_min_ms", step.least}, {"gflops", gflops},      {"peak_share", step.share}};
+  nlohmann::json out{{"cfg", row.name},
+                     {"params", work.params},
+                     {"step_med_ms", step.median},
+                     {"step_min_ms", step.least},
+                     {"gflops", gflops},
+                     {"peak_share", step.share},
+                     {"t_first_step", t_first_step},
+                     {"pool_hit_rate", hit_rate}};
   if (work.beside) out[cat(work.beside_name, "_ratio")] = ratio_beside(work, budget);
   std::printf("%-34s %10.4f %10.4f", row.name.c_str(), step.median, step.least);
   if (work.step_flops > 0)
@@ -125,8 +144,9 @@ int bench(int argc, char** argv) {
   app.add_option("--seconds", budget, "Time per figure")->check(CLI::PositiveNumber);
   app.add_flag("--cpu-time", cpu_time,
                "On one thread, count its CPU time: for a machine that others keep busy");
-  app.add_flag("--once", once,
-               "Only set up each row and run its step once; prints the seconds since the start");
+  app.add_flag(
+      "--once", once,
+      "Only set up each row and run its step once; prints the seconds that it takes a process");
   app.add_flag("--list", list, "Print the names of the rows");
   CLI11_PARSE(app, argc, argv);
 
@@ -150,6 +170,7 @@ int bench(int argc, char** argv) {
     for (const Row& row : rows) std::printf("%s\n", row.name.c_str());
     return 0;
   }
+  const double start_up = seconds() - process_start;
   if (cpu_time) {
     threads = 1;
     count_cpu_time();
@@ -157,8 +178,10 @@ int bench(int argc, char** argv) {
   set_num_threads(threads);
   if (once) {
     for (const Row& row : rows) {
+      const double begin = seconds();
       row.set_up().step();
-      std::printf("%-34s first step after %.3f s\n", row.name.c_str(), seconds() - process_start);
+      std::printf("%-34s first step after %.3f s\n", row.name.c_str(),
+                  start_up + seconds() - begin);
     }
     return 0;
   }
@@ -167,7 +190,7 @@ int bench(int argc, char** argv) {
   std::printf("%-34s %10s %10s %9s %7s %10s %10s %7s\n", "row", "median ms", "min ms", "GFLOP/s",
               "peak", "sample med", "sample min", "MB");
   nlohmann::json out{{"peak_gflops", peak}, {"rows", nlohmann::json::array()}};
-  for (const Row& row : rows) out["rows"].push_back(run(row, budget));
+  for (const Row& row : rows) out["rows"].push_back(run(row, budget, start_up));
   if (!json.empty()) io::write_file(json, out.dump(2) + '\n');
   return 0;
 }
