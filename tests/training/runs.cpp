@@ -222,6 +222,9 @@ TEST_CASE("an optimizer takes a parameter's whole state and steps that can have 
   nn::Sgd momentum(run.model->parameters(), {.lr = 0.1, .momentum = 0.9});
   CHECK_THROWS_AS(momentum.load_state(plain.state()), FormatError);
   plain.load_state(plain.state());
+
+  nn::Adam amsgrad(run.model->parameters(), {.amsgrad = true});
+  CHECK_THROWS_AS(amsgrad.load_state(whole), FormatError);
 }
 
 TEST_CASE("a resumed log drops the rows of steps that are done again") {
