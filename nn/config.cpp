@@ -22,7 +22,10 @@ std::string list_of(Names names) {
 
 class Reader final : public Fields {
  public:
-  Reader(const Json& json, std::string who) : who_(std::move(who)) { at_.push_back(&json); }
+  Reader(const Json& json, std::string who, int64_t largest)
+      : who_(std::move(who)), largest_(largest) {
+    at_.push_back(&json);
+  }
 
   void ignored(std::initializer_list<const char*> keys) override {
     open_.back().known.insert(open_.back().known.end(), keys);
@@ -88,10 +91,11 @@ class Reader final : public Fields {
     x = here().get<bool>();
   }
   void scalar(int64_t& x) override {
-    constexpr auto kLargest = static_cast<uint64_t>(std::numeric_limits<int64_t>::max());
-    wants(here().is_number_integer() &&
-              (!here().is_number_unsigned() || here().get<uint64_t>() <= kLargest),
-          "an integer");
+    const bool fits = here().is_number_unsigned()
+                          ? here().get<uint64_t>() <= static_cast<uint64_t>(largest_)
+                          : here().is_number_integer() && here().get<int64_t>() >= -largest_;
+    wants(here().is_number_integer(), "an integer");
+    wants(fits, cat("an integer up to ", largest_));
     x = here().get<int64_t>();
   }
   void scalar(double& x) override {
@@ -148,6 +152,7 @@ class Reader final : public Fields {
   }
 
   std::string who_;
+  int64_t largest_;
   struct Object {
     std::vector<const char*> known, missing;  // keys asked for so far; the required ones not there
   };
@@ -238,8 +243,8 @@ std::string to_string(const std::vector<Difference>& differences) {
 }
 
 void read_config(const Json& json, const std::string& who,
-                 const std::function<void(Fields&)>& visit) {
-  Reader reader(json, who);
+                 const std::function<void(Fields&)>& visit, int64_t largest) {
+  Reader reader(json, who, largest);
   visit(reader);
 }
 

@@ -2,6 +2,7 @@
 // Configs as JSON values, for the sources that hold JSON already; everybody else uses text.
 
 #include <functional>
+#include <limits>
 #include <string>
 
 #include <brume/core/json.h>
@@ -9,9 +10,14 @@
 
 namespace brume::nn {
 
-/// As the functions of config.h on text.
+/// Integers that describe a module lie below this, either way: what a constructor multiplies of
+/// them does not overflow.
+inline constexpr int64_t kLargestSize = int64_t{1} << 31;
+
+/// As the functions of config.h on text; integers beyond +-`largest` are refused.
 void read_config(const Json& json, const std::string& who,
-                 const std::function<void(Fields&)>& visit);
+                 const std::function<void(Fields&)>& visit,
+                 int64_t largest = std::numeric_limits<int64_t>::max());
 Json write_config_json(const std::function<void(Fields&)>& visit);
 
 /// As construct on text, but without building it first without memory.

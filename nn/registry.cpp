@@ -99,7 +99,8 @@ Ref<Module> construct_once(const std::string& class_name, const Json& arguments)
   }
   const detail::ConstructionDepth depth;
   Ref<Module> module;
-  read_config(arguments, class_name, [&](Fields& v) { module = factory(v); });
+  read_config(
+      arguments, class_name, [&](Fields& v) { module = factory(v); }, kLargestSize);
   return module;
 }
 

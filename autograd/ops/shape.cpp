@@ -37,17 +37,16 @@ Tensor record_part(const char* op, const Tensor& y, const Tensor& x, const ViewO
 // The sizes of `to` with its -1 filled in.
 Shape completed_shape(const Tensor& x, Shape to) {
   int open = -1;
-  int64_t known = 1;
   for (int i = 0; i < to.rank(); ++i) {
-    if (to[i] == -1) {
-      check(open < 0, "reshape: only one size may be -1, got ", to);
-      open = i;
-    } else {
-      check(to[i] >= 0, "reshape: sizes must not be negative, got ", to);
-      known *= to[i];
-    }
+    check(to[i] >= -1, "reshape: sizes must not be negative, got ", to);
+    if (to[i] != -1) continue;
+    check(open < 0, "reshape: only one size may be -1, got ", to);
+    open = i;
   }
   if (open >= 0) {
+    Shape others = to;
+    others[open] = 1;
+    const int64_t known = numel(others);
     check(known > 0 && x.numel() % known == 0, "reshape: ", x.shape(), " has ", x.numel(),
           " elements, which do not fill ", to);
     to[open] = x.numel() / known;

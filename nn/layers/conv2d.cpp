@@ -60,9 +60,12 @@ Tensor join(Tensor y, const ResamplingConv::Terms& terms) {
 
 ResamplingConv::ResamplingConv(Conv2dConfig c, int axes) : config_(std::move(c)), axes_(axes) {
   const Conv2dConfig& k = config_;
-  check(k.in_channels > 0 && k.out_channels > 0 && k.kernel >= 0 && k.kernel < (1 << 20),
-        conv_name(axes), ": channels must be positive and kernel at least 0, got in_channels ",
-        k.in_channels, ", out_channels ", k.out_channels, ", kernel ", k.kernel);
+  constexpr int64_t kLargestKernel = 1023;  // of three axes, times kLargestSize: below 2^63
+  check(k.in_channels > 0 && k.out_channels > 0, conv_name(axes),
+        ": in_channels and out_channels must be positive, got ", k.in_channels, " and ",
+        k.out_channels);
+  check(k.kernel >= 0 && k.kernel <= kLargestKernel, conv_name(axes), ": kernel must lie in 0 to ",
+        kLargestKernel, ", got ", k.kernel);
   check(!(k.up && k.down), conv_name(axes), ": up and down exclude each other");
   const auto init = [&](double gain) {
     const int64_t taps = k.kernel * k.kernel * (axes == 3 ? k.kernel : 1);

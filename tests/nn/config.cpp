@@ -105,7 +105,9 @@ TEST_CASE("what does not fit a config is said with its place and what was wanted
   CHECK_THROWS_WITH_AS(read(R"({"count": 1.5})"), "config: 'count' wants an integer, got 1.5",
                        FormatError);
   CHECK_THROWS_WITH_AS(read(R"({"count": 18446744073709551615})"),
-                       "config: 'count' wants an integer, got 18446744073709551615", FormatError);
+                       "config: 'count' wants an integer up to 9223372036854775807, got "
+                       "18446744073709551615",
+                       FormatError);
   CHECK_THROWS_WITH_AS(read(R"({"flag": 1})"), "config: 'flag' wants true or false, got 1",
                        FormatError);
   CHECK_THROWS_WITH_AS(read(R"({"list": [1, "x"]})"),
@@ -167,7 +169,14 @@ TEST_CASE("absurd sizes in a config are refused before memory is asked for") {
   };
   // 10^12 parameters in 50 tensors that are each small enough to exist.
   CHECK_THROWS_AS(unet(R"("model_channels": 32768)"), ShapeError);
-  CHECK_THROWS_AS(unet(R"("model_channels": 4611686018427387904)"), ShapeError);
+  for (const char* more : {"2147483649", "4611686018427387904", "-2147483649"})
+    CHECK_THROWS_WITH_AS(
+        unet(cat(R"("model_channels": )", more).c_str()),
+        doctest::Contains("SongUNet: 'model_channels' wants an integer up to 2147483648, got "),
+        FormatError);
+  CHECK_THROWS_AS(
+      nn::construct("Conv2d", R"({"in_channels": 1, "out_channels": 1, "kernel": 1024})"),
+      ShapeError);
   CHECK_THROWS_AS(unet(R"("model_channels": -1)"), ShapeError);
   CHECK_THROWS_AS(unet(R"("model_channels": 1, "channel_mult_noise": 2, "num_blocks": 1000000)"),
                   Error);
