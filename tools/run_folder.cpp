@@ -1,16 +1,18 @@
 #include "run_folder.h"
 
-#include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include <brume/core/error.h>
 #include <brume/core/io/fs.h>
 #include <brume/core/io/quote.h>
+#include <brume/core/json.h>
 #include <brume/diffusion/builtin.h>
 #include <brume/nn/model_file.h>
-#include <brume/nn/registry.h>
 #include <brume/nn/serialize.h>
 #include <brume/nn/training/checkpoint.h>
 #include <brume/nn/training/run_directory.h>
+
+#include "unknown_class.h"
 
 namespace brume::tools {
 
@@ -28,15 +30,16 @@ std::string model_of(const std::string& path) {
 
 nn::Ref<nn::Module> load_model(const std::string& file) {
   diffusion::register_builtin();
-  const std::string name = nn::open_model_file(file).class_name;
+  const nn::ModelFile said = nn::open_model_file(file);
   check<FormatError>(
-      !name.empty(), "'", file,
+      !said.class_name.empty(), "'", file,
       "' holds tensors, but not of which class and arguments they are; brume convert ", file,
       " OUT.safetensors --as MODEL takes those of a file or run that says them");
-  const std::vector<std::string> known = nn::class_names();
-  check<FormatError>(std::find(known.begin(), known.end(), name) != known.end(), "'", file,
-                     "' holds a ", io::quote(name),
-                     ", which brume does not have; a program that registers the class can load it");
+  if (const auto unknown =
+          unknown_class({{"module", said.class_name}, {"args", parse_json(said.config, file)}}))
+    throw FormatError(cat("'", file, "' holds a ", io::quote(unknown->name),
+                          ", which brume does not have; a program that registers the class can "
+                          "load it"));
   const auto model = nn::is_checkpoint(file) ? nn::load_averaged(file) : nn::load(file);
   model->eval();
   return model;

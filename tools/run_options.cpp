@@ -1,7 +1,5 @@
 #include "run_options.h"
 
-#include <algorithm>
-
 #include <nlohmann/json.hpp>
 
 #include <brume/core/io/fs.h>
@@ -11,8 +9,8 @@
 #include <brume/diffusion/builtin.h>
 #include <brume/nn/config_json.h>
 #include <brume/nn/data/png_folder.h>
-#include <brume/nn/nearest.h>
-#include <brume/nn/registry.h>
+
+#include "unknown_class.h"
 
 namespace brume::io {
 
@@ -46,22 +44,6 @@ void apply_change(Json& json, const std::string& change) {
   } catch (const FormatError&) {
     *place = text;
   }
-}
-
-// Before the library does, whose text speaks to people who program.
-void check_classes(const Json& json, const std::string& who, const std::string& place = "") {
-  if (!json.is_object()) return;
-  const auto name = json.find("module");
-  if (name != json.end() && name->is_string() && json.contains("args")) {
-    const std::string wanted = name->get<std::string>();
-    const std::vector<std::string> names = nn::class_names();
-    const std::vector<std::string_view> known(names.begin(), names.end());
-    check<FormatError>(std::find(known.begin(), known.end(), wanted) != known.end(), who, ": ",
-                       place, ".module: there is no class ", io::quote(wanted),
-                       nn::suggestion(wanted, known));
-  }
-  for (const auto& entry : json.items())
-    check_classes(entry.value(), who, cat(place, place.empty() ? "" : ".", entry.key()));
 }
 
 nn::LabelledImages read_samples(const DataOptions& o) {
@@ -115,7 +97,9 @@ RunOptions read_run_options(const std::string& path, const std::vector<std::stri
   // The model among the options is constructed while they are read, so its seed comes first.
   const int64_t weights_seed = has_seed ? json["seed"].get<int64_t>() : RunOptions{}.seed;
   diffusion::register_builtin();
-  check_classes(json, path);
+  if (const auto unknown = unknown_class(json))
+    throw FormatError(cat(path, ": ", unknown->place, ": there is no class ",
+                          io::quote(unknown->name), nearest_class(unknown->name)));
   const auto read = [&](nn::Construction::Mode how) {
     Generator weights = generator_of(weights_seed, Stream::weights);
     const nn::Construction construction(how, &weights);

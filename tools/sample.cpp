@@ -222,7 +222,8 @@ namespace {
 
 // What --shape asks for instead of what the model's file says.
 void change_shape(SamplingNotes& notes, const std::vector<int64_t>& shape) {
-  check(numel(Shape(shape)) > 0, "--shape: wants positive sizes, got ", Shape(shape));
+  check(std::all_of(shape.begin(), shape.end(), [](int64_t size) { return size > 0; }),
+        "--shape: wants positive sizes, got ", Shape(shape));
   if (!notes.shape.empty() && notes.shape != shape)
     std::fprintf(stderr, "brume: sample: the model was trained on %s; --shape draws %s instead\n",
                  to_string(Shape(notes.shape)).c_str(), to_string(Shape(shape)).c_str());

@@ -108,10 +108,13 @@ void check_fits(const nn::Module& model, const std::vector<int64_t>& sample, int
   check(size.values().empty() || sample.size() > 2,
         "train: the model takes images [N, C, H, W], but the samples of data.x are ", Shape(sample),
         sample.size() == 2 ? "; images of one channel are [N, 1, H, W], in numpy x[:, None]" : "");
-  if (!size.values().empty() && sample.size() == 3)
-    check(size.values().front() == sample[1] && size.values().back() == sample[2],
-          "train: the model's img_resolution is ", size.values().front(), " x ",
-          size.values().back(), ", but the samples of data.x are ", sample[1], " x ", sample[2]);
+  if (!size.values().empty() && sample.size() == 3) {
+    const int64_t H = size.values().front(), W = size.values().back();
+    const bool channels_last = sample[0] == H && sample[1] == W && sample[2] <= 4;
+    check(sample[1] == H && sample[2] == W, "train: the model's img_resolution is ", H, " x ", W,
+          ", but the samples of data.x, [C, H, W], are ", Shape(sample),
+          channels_last ? "; move the channels to the front, in numpy np.moveaxis(x, -1, 1)" : "");
+  }
   if (!labels.values().empty())
     check(labels.values().front() == classes, "train: the model's label_dim is ",
           labels.values().front(), ", but the data have ", classes, " classes; ",

@@ -90,7 +90,7 @@ void check_same_data(const std::string& checkpoint, const DataIdentity& now) {
   const io::Metadata notes = nn::open_model_file(checkpoint).notes;
   const auto before = notes.find(kDataKey);
   check<FormatError>(before != notes.end(), "--resume: '", checkpoint,
-                     "' does not say on which data it was trained");
+                     "' does not say on which data it was trained; begin a new run");
   const auto differences = nn::config_differences(before->second, nn::config_to_json(now));
   check<Error>(
       differences.empty(),

@@ -190,6 +190,7 @@ TEST_CASE(
     return text;
   };
   check_says(said({6, 4, 4}, {}), {"images of one channel are [N, 1, H, W]"});
+  check_says(said({6, 4, 4, 1}, {}), {"[4, 4, 1]", "move the channels to the front"});
   const std::vector<std::string> points{
       "data.labels=", "sample_steps=1",
       R"(model={"module": "EDMPreconditioner", "args": {"model": {"module": "FullyConnectedAdapter",
@@ -235,6 +236,7 @@ TEST_CASE("another shape than the model was trained on is drawn, or refused by t
              {"the model does not take samples of shape [2, 4, 4]"});
   check_says(error_of([&] { draw({16}, "tool_large.png"); }), {"no pictures"});
   check_says(error_of([&] { draw({1, 0, 4}, "tool_large.npy"); }), {"positive sizes"});
+  check_says(error_of([&] { draw({1, -4, 4}, "tool_large.npy"); }), {"--shape"});
 }
 
 TEST_CASE("sampling that is stopped returns 130 and leaves no file behind") {

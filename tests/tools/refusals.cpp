@@ -11,6 +11,7 @@
 #include <brume/core/backend.h>
 #include <brume/core/io/png.h>
 #include <brume/core/io/zip.h>
+#include <brume/nn/model_file.h>
 #include <brume/nn/models/fully_connected.h>
 #include <brume/nn/serialize.h>
 
@@ -79,7 +80,7 @@ TEST_CASE("options without meaning are named as the user wrote them") {
       {{"data.holdout_every=7"}, {"data.holdout_every is 7", "6 samples"}},
       {{"optimizer.warmup_steps=-5"}, {"optimizer.warmup_steps", "-5"}},
       {{"optimizer.clip_norm=-1"}, {"optimizer.clip_norm", "-1"}},
-      {{net + "img_resolution=8"}, {"img_resolution is 8 x 8", "data.x are 4 x 4"}},
+      {{net + "img_resolution=8"}, {"img_resolution is 8 x 8", "data.x, [C, H, W], are [1, 4, 4]"}},
       {{net + "label_dim=0"}, {"label_dim is 0", "2 classes"}},
       {{"data.labels="}, {"label_dim is 2", "data.labels"}},
       {{net + "in_channels=2"}, {"data.x", "[2, 1, 4, 4]"}},
@@ -92,6 +93,10 @@ TEST_CASE("options without meaning are named as the user wrote them") {
         "\"in_channels\": 1, \"out_channels\": 1, \"label_dim\": 2, \"model_channels\": 4, "
         "\"channel_mult\": [1], \"num_blocks\": 1, \"attn_resolutions\": []}}"},
        {"wants an EDMPreconditioner", "SongUNetAdapter", "put it inside"}},
+      {{"model.module=EDMPreconditoner"},
+       {"tool_config.json: model.module: there is no class 'EDMPreconditoner'; did you mean "
+        "'EDMPreconditioner'?"}},
+      {{"model.args.model.module=MyNet"}, {"model.args.model.module: there is no class 'MyNet'"}},
       {{"data.labels=tool_fields.npy"}, {"data.labels 'tool_fields.npy'"}},
       {{"task=classification", "sample_steps=1",
         "model={\"module\": \"FullyConnected\", \"args\": {\"in_features\": 16, "
@@ -122,6 +127,13 @@ TEST_CASE("a classifier is no model to draw from, and is said to be none") {
   nn::save(*net, "tool_classifier.safetensors");
   check_says(error_of([] { tools::sample(four_samples("tool_classifier.safetensors")); }),
              {"FullyConnected", "no diffusion model"});
+}
+
+TEST_CASE("a file with a class that the program does not have is said to hold one") {
+  nn::write_model_file("tool_own.safetensors", "EDMPreconditioner",
+                       R"({"model": {"module": "MyNet", "args": {}}})", {}, {});
+  check_says(error_of([] { tools::load_model("tool_own.safetensors"); }),
+             {"'tool_own.safetensors' holds a 'MyNet', which brume does not have"});
 }
 
 TEST_CASE("what a model's file says of its samples may be anything, and is checked") {
