@@ -107,7 +107,7 @@ void check_fits(const nn::Module& model, const std::vector<int64_t>& sample, int
   const ArgumentOf size(model, "img_resolution"), labels(model, "label_dim");
   check(size.values().empty() || sample.size() > 2,
         "train: the model takes images [N, C, H, W], but the samples of data.x are ", Shape(sample),
-        sample.size() == 2 ? "; images of one channel are [N, 1, H, W], in numpy x[:, None]" : "");
+        hint_for(sample));
   if (!size.values().empty() && sample.size() == 3) {
     const int64_t H = size.values().front(), W = size.values().back();
     const bool channels_last = sample[0] == H && sample[1] == W && sample[2] <= 4;
@@ -206,6 +206,10 @@ class ClassificationTask : public TrainingTask {
 };
 
 }  // namespace
+
+std::string hint_for(const std::vector<int64_t>& sample) {
+  return sample.size() == 2 ? "; images of one channel are [N, 1, H, W], in numpy x[:, None]" : "";
+}
 
 std::unique_ptr<TrainingTask> make_task(const RunOptions& options, const RunData& data) {
   if (options.task == Task::classification)

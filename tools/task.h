@@ -29,6 +29,9 @@ class TrainingTask {
   virtual void write_samples(const std::string& /*path*/) const {}
 };
 
+/// What is said of samples [H, W] that a model does not take; "" of others.
+std::string hint_for(const std::vector<int64_t>& sample);
+
 /// @throws Error if the model does not fit the task or the data
 std::unique_ptr<TrainingTask> make_task(const RunOptions& options, const RunData& data);
 

@@ -151,7 +151,7 @@ Tensor Trainer::loss_of(const nn::Batch& batch) {
     return task_->loss({.x = transfer(batch.x, arguments_.device), .label = batch.label}, *rng_);
   } catch (const ShapeError& error) {
     throw ShapeError(cat("train: the model does not take a batch of data.x, ", batch.x.shape(),
-                         ": ", error.what()));
+                         ": ", error.what(), hint_for(summary_.identity.shape)));
   }
 }
 

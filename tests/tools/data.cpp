@@ -190,6 +190,15 @@ TEST_CASE(
     return text;
   };
   check_says(said({6, 4, 4}, {}), {"images of one channel are [N, 1, H, W]"});
+  const std::vector<std::string> dit{
+      "data.labels=",
+      R"(model={"module": "EDMPreconditioner", "args": {"model": {"module": "DiT", "args":
+         {"input_size": 4, "in_channels": 1, "patch_size": 1, "hidden_size": 8, "depth": 1,
+         "num_heads": 1}}}})"};
+  check_says(error_of([&] {
+               train_on(normal({6, 4, 4}, rng), dit, "tool_dit");
+             }),
+             {"[2, 4, 4]", "images of one channel are [N, 1, H, W]"});
   check_says(said({6, 4, 4, 1}, {}), {"[4, 4, 1]", "move the channels to the front"});
   const std::vector<std::string> points{
       "data.labels=", "sample_steps=1",
