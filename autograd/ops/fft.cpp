@@ -145,6 +145,20 @@ Tensor mode_product(const Tensor& x, const Tensor& w, bool conjugate_w, bool con
       });
 }
 
+// x with a stride of 1 along its last axis.
+Tensor in_columns(const Tensor& x) { return x.strides()[3] == 1 ? x : contiguous(x); }
+
+// The transform as a matrix, for devices that are best at products: what it makes of an identity.
+Tensor modes_matrix(const Tensor& like, int64_t n, int64_t parts, int64_t modes,
+                    const ModeFactors& factors) {
+  const NoGrad no_grad;
+  const int64_t columns = n * parts;
+  std::vector<double> ones(static_cast<size_t>(columns * columns));
+  for (int64_t i = 0; i < columns; ++i) ones[static_cast<size_t>(i * (columns + 1))] = 1;
+  const Tensor one = convert(from_vector(ones, {1, n, parts, columns}), like.dtype());
+  return transfer(reshape(low_modes(one, modes, factors), {-1, columns}), like.device());
+}
+
 Tensor complex_axes(Tensor x, const std::vector<int>& axes, size_t count, bool inverse,
                     const FftOptions& o, const char* who) {
   for (size_t i = 0; i < count; ++i) {
@@ -216,6 +230,41 @@ Tensor mode_matmul(const Tensor& x, const Tensor& w) {
   check_same_dtype("mode_matmul", x, "w", w);
   check_same_device("mode_matmul", x, "w", w);
   return mode_product(x, w, false, false, Parts::in_lines);
+}
+
+Tensor low_modes(const Tensor& x, int64_t modes, const ModeFactors& factors) {
+  check(x.rank() == 4 && (x.size(2) == 1 || x.size(2) == 2), "low_modes: wants [O, n, 1, I] or ",
+        "[O, n, 2, I], got ", x.shape());
+  const int64_t n = x.size(1), parts = x.size(2), most = parts == 1 ? n / 2 + 1 : n;
+  check(modes >= 1 && modes <= most, "low_modes: an axis of ", n, " has ", most,
+        " frequencies, and ", modes, " are wanted");
+  const Shape shape{x.size(0), 2, parts * modes, x.size(3)};
+  if (!kernels(x).fft.low_modes) {
+    const Tensor matrix = modes_matrix(x, n, parts, modes, factors);
+    return reshape(matmul(matrix, reshape(x, {x.size(0), n * parts, x.size(3)})), shape);
+  }
+  const Tensor rows = in_columns(x), y = empty(shape, {x.dtype(), x.device()});
+  kernels(x).fft.low_modes(factors.single, factors.paired, rows.view(), y.view());
+  return record("low_modes", y, {rows},
+                [=](const Tensor& g) { return Grads{from_low_modes(g, n, parts, factors)}; });
+}
+
+Tensor from_low_modes(const Tensor& y, int64_t n, int64_t parts, const ModeFactors& factors) {
+  check((parts == 1 || parts == 2) && y.rank() == 4 && y.size(1) == 2 && y.size(2) % parts == 0,
+        "from_low_modes: wants [O, 2, F, I] and 1 part or 2 with an even F, got ", y.shape(),
+        " and ", parts);
+  const int64_t modes = y.size(2) / parts, most = parts == 1 ? n / 2 + 1 : n;
+  check(modes >= 1 && modes <= most, "from_low_modes: an axis of ", n, " has ", most,
+        " frequencies, not ", modes);
+  const Shape shape{y.size(0), n, parts, y.size(3)};
+  if (!kernels(y).fft.from_low_modes) {
+    const Tensor matrix = modes_matrix(y, n, parts, modes, factors);
+    return reshape(matmul(transpose(matrix, 0, 1), reshape(y, {y.size(0), -1, y.size(3)})), shape);
+  }
+  const Tensor rows = in_columns(y), x = empty(shape, {y.dtype(), y.device()});
+  kernels(y).fft.from_low_modes(factors.single, factors.paired, rows.view(), x.view());
+  return record("from_low_modes", x, {rows},
+                [=](const Tensor& g) { return Grads{low_modes(g, modes, factors)}; });
 }
 
 }  // namespace brume

@@ -42,4 +42,17 @@ Tensor complex_matmul(const Tensor& x, const Tensor& w);
 /// @shape x [N, I, K, 2], w [I, O, K, 2] -> [N, O, K, 2]
 Tensor mode_matmul(const Tensor& x, const Tensor& w);
 
+/// What frequencies are multiplied by: those without a mirror image (0 and n / 2), and the others.
+struct ModeFactors {
+  double single = 1, paired = 1;
+};
+/// The lowest `modes` frequencies of an axis of real numbers (P = 1), or of complex ones (P = 2)
+/// the lowest and then the highest; faster than a whole transform where they are few.
+/// @shape x [O, n, P, I] -> [O, 2, P modes, I], real and imaginary parts
+/// @throws ShapeError if the axis has fewer frequencies
+Tensor low_modes(const Tensor& x, int64_t modes, const ModeFactors& factors = {});
+/// Its transpose, which leads back with factors of 1 / n, and 2 / n where `parts` is 1 and a
+/// frequency has a mirror image. @shape y [O, 2, F, I] -> [O, n, parts, I]
+Tensor from_low_modes(const Tensor& y, int64_t n, int64_t parts, const ModeFactors& factors = {});
+
 }  // namespace brume

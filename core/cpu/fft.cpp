@@ -2,6 +2,8 @@
 // work on it, and puts the results in their places.
 
 #include <algorithm>
+#include <complex>
+#include <numbers>
 #include <vector>
 
 #include <brume/core/cpu/cpu_kernels.h>
@@ -9,6 +11,7 @@
 #include <brume/core/cpu/isa/modes.h>
 #include <brume/core/cpu/parallel.h>
 #include <brume/core/cpu/scratch.h>
+#include <brume/core/math/ceil_div.h>
 
 namespace brume {
 namespace cpu {
@@ -22,6 +25,13 @@ const FftLoops<T>& loops() {
     return fft_loops();
   else
     return portable::fft_loops_f64;
+}
+template <class T>
+const ModeLoops<T>& products() {
+  if constexpr (sizeof(T) == 4)
+    return mode_loops();
+  else
+    return portable::mode_loops_f64;
 }
 
 // The first `rank` axes of x but one, those that lie closest in memory last: lines that stand
@@ -213,18 +223,81 @@ void mode_matmul(bool conjugate_w, bool conjugate_y, const View& x, const View& 
     parallel_for((y.size(1) + 1) / 2, std::max<int64_t>(kGrain / work, 1),
                  [&](int64_t begin, int64_t end) {
                    const int64_t last = std::min(2 * end, y.size(1));
-                   if constexpr (sizeof(T) == 4)
-                     mode_loops().columns(p, 2 * begin, last);
-                   else
-                     portable::mode_loops_f64.columns(p, 2 * begin, last);
+                   products<T>().columns(p, 2 * begin, last);
                  });
   });
+}
+
+// LowModes::waves. A place that is its own mirror image is added to itself on the way to the
+// spectrum, so it is halved there.
+template <class T>
+void fill_waves(const LowModes<T>& p, bool to_modes, double single, double paired, T* waves) {
+  const auto n = static_cast<size_t>(p.n);
+  std::vector<std::complex<double>> roots;
+  for (size_t j = 0; j < n; ++j)
+    roots.push_back(
+        std::polar(1.0, -2 * std::numbers::pi * static_cast<double>(j) / static_cast<double>(p.n)));
+  for (int64_t f = 0; f < p.rows(); ++f)
+    for (int64_t j = 0; j < p.folded(); ++j) {
+      const bool is_mirror = j == 0 || 2 * j == p.n;
+      const double factor =
+          (f == 0 || 2 * f == p.n ? single : paired) * (to_modes && is_mirror ? 0.5 : 1);
+      const std::complex<double> z = factor * roots[static_cast<size_t>(f * j) % n];
+      T* at = to_modes ? waves + j * 2 * p.rows() + f : waves + f * 2 * p.folded() + j;
+      at[0] = static_cast<T>(z.real());
+      at[to_modes ? p.rows() : p.folded()] = is_mirror ? T(0) : static_cast<T>(z.imag());
+    }
+}
+
+void low_modes_along(bool to_modes, double single, double paired, const View& x, const View& y) {
+  for_dtype(x, "low_modes", [&]<class T>(T) {
+    Scratch scratch;
+    const bool is_complex = x.size(2) == 2;
+    LowModes<T> p{.n = x.size(1),
+                  .modes = is_complex ? y.size(2) / 2 : y.size(2),
+                  .is_complex = is_complex,
+                  .place = x.stride(1),
+                  .part = x.stride(2),
+                  .mode = y.stride(2),
+                  .mode_part = y.stride(1),
+                  .waves = nullptr};
+    T* waves = scratch.take<T>(2 * p.rows() * p.folded());
+    fill_waves(p, to_modes, single, paired, waves);
+    p.waves = waves;
+    // Columns that stay in the first-level cache from one block of rows to the next.
+    constexpr int64_t kColumns = 64;
+    const int64_t columns = x.size(3), pieces = ceil_div(columns, kColumns);
+    const int64_t work = p.rows() * p.folded() * std::min(columns, kColumns);
+    parallel_for(x.size(0) * pieces, std::max<int64_t>(8 * kGrain / work, 1),
+                 [&](int64_t begin, int64_t end) {
+                   for (int64_t at = begin; at < end; ++at) {
+                     const int64_t o = at / pieces, i = at % pieces * kColumns;
+                     const int64_t count = std::min(kColumns, columns - i);
+                     T* place = x.as<T>() + o * x.stride(0) + i;
+                     T* spectrum = y.as<T>() + o * y.stride(0) + i;
+                     if (to_modes)
+                       products<T>().to_modes(p, count, place, spectrum);
+                     else
+                       products<T>().from_modes(p, count, spectrum, place);
+                   }
+                 });
+  });
+}
+void low_modes(double single, double paired, const View& x, const View& y) {
+  low_modes_along(true, single, paired, x, y);
+}
+void from_low_modes(double single, double paired, const View& y, const View& x) {
+  low_modes_along(false, single, paired, x, y);
 }
 
 }  // namespace
 }  // namespace cpu
 
-const FftKernels cpu_fft{
-    .fft = cpu::fft, .rfft = cpu::rfft, .irfft = cpu::irfft, .mode_matmul = cpu::mode_matmul};
+const FftKernels cpu_fft{.fft = cpu::fft,
+                         .rfft = cpu::rfft,
+                         .irfft = cpu::irfft,
+                         .mode_matmul = cpu::mode_matmul,
+                         .low_modes = cpu::low_modes,
+                         .from_low_modes = cpu::from_low_modes};
 
 }  // namespace brume

@@ -1,10 +1,6 @@
 #include <brume/nn/layers/spectral_conv.h>
 
-#include <complex>
-#include <numbers>
-
 #include <brume/autograd/ops/fft.h>
-#include <brume/autograd/ops/matmul.h>
 #include <brume/autograd/ops/shape.h>
 
 namespace brume::nn {
@@ -16,45 +12,6 @@ constexpr unsigned kCorners[] = {0b000, 0b001, 0b010, 0b100, 0b011, 0b101, 0b110
 constexpr unsigned kCorners3d[] = {0b00, 0b01, 0b10, 0b11};
 
 unsigned corner(size_t axes, size_t i) { return axes == 3 ? kCorners3d[i] : kCorners[i]; }
-
-// What is kept of an axis of n: the lowest m frequencies, and of a leading axis the highest m too.
-// Where the two overlap a frequency stands twice, and the way back adds both.
-std::vector<int64_t> kept(int64_t n, int64_t m, bool is_last) {
-  std::vector<int64_t> out;
-  for (int64_t f = 0; f < m; ++f) out.push_back(f);
-  for (int64_t f = n - m; f < n && !is_last; ++f) out.push_back(f);
-  return out;
-}
-
-// The transform along an axis of n as a real matrix, few frequencies being faster as a product than
-// as a whole transform: exp(-2 pi i f j / n) in rows (part, f) and columns (j, part), or j alone
-// where the axis is real. Frequencies without a mirror image beyond n / 2 are multiplied by
-// `single`, the others by `paired`. The transpose leads back.
-Tensor waves(const Tensor& like, int64_t n, const std::vector<int64_t>& frequencies, bool is_real,
-             double single, double paired) {
-  const auto places = static_cast<size_t>(n);
-  const size_t parts = is_real ? 1 : 2, columns = places * parts;
-  std::vector<std::complex<double>> roots;
-  for (size_t j = 0; j < places; ++j)
-    roots.push_back(std::polar(
-        1.0, -2 * std::numbers::pi * static_cast<double>(j) / static_cast<double>(places)));
-  std::vector<double> values(2 * frequencies.size() * columns);
-  double *real = values.data(), *imaginary = real + frequencies.size() * columns;
-  for (const int64_t f : frequencies) {
-    const double weight = f == 0 || 2 * f == n ? single : paired;
-    for (size_t j = 0, turn = 0; j < places; ++j) {
-      const std::complex<double> z = weight * roots[turn];
-      *real++ = z.real();
-      *imaginary++ = z.imag();
-      if (!is_real) *real++ = -z.imag(), *imaginary++ = z.real();
-      turn += static_cast<size_t>(f);
-      if (turn >= places) turn -= places;
-    }
-  }
-  const auto rows = static_cast<int64_t>(2 * frequencies.size());
-  const Tensor matrix = from_vector(values, {rows, static_cast<int64_t>(columns)});
-  return transfer(convert(matrix, like.dtype()), like.device());
-}
 
 }  // namespace
 
@@ -127,16 +84,12 @@ Tensor SpectralConv::spectrum(const Tensor& x) const {
   for (int a = 0; a <= last; ++a)
     shape.push_back((a < last ? 2 : 1) * modes_[static_cast<size_t>(a)]);
   shape.push_back(x.size(1));
-  // Each product's rows are the axis's frequencies and its columns all that stands behind.
   Tensor s = permute(x, channels_last);
   int64_t inner = x.size(1);
   for (int a = last; a >= 0; --a) {
-    const int64_t n = x.size(a + 2);
-    const bool is_last = a == last;
-    const std::vector<int64_t> frequencies = kept(n, modes_[static_cast<size_t>(a)], is_last);
-    if (!is_last) s = reshape(s, {-1, 2 * n, inner});
-    s = matmul(waves(x, n, frequencies, is_last, 1, 1), s);
-    inner *= static_cast<int64_t>(frequencies.size());
+    s = reshape(s, {-1, x.size(a + 2), a == last ? 1 : 2, inner});
+    s = low_modes(s, modes_[static_cast<size_t>(a)]);
+    inner *= s.size(2);
   }
   return reshape(s, shape);
 }
@@ -149,14 +102,13 @@ Tensor SpectralConv::field(const Tensor& spectrum, const Shape& x) const {
   Tensor s = spectrum;
   int64_t inner = spectrum.numel() / (x[0] * 2);
   for (int a = 0; a <= last; ++a) {
-    const int64_t n = x[a + 2];
-    const bool is_last = a == last;
-    const std::vector<int64_t> frequencies = kept(n, modes_[static_cast<size_t>(a)], is_last);
-    const auto count = static_cast<int64_t>(frequencies.size());
+    const int64_t n = x[a + 2], parts = a == last ? 1 : 2;
+    const int64_t count = parts * modes_[static_cast<size_t>(a)];
     const double share = 1 / static_cast<double>(n);
     inner /= count;
-    const Tensor back = waves(s, n, frequencies, is_last, share, is_last ? 2 * share : share);
-    s = matmul(transpose(back, 0, 1), reshape(s, {-1, 2 * count, inner}));
+    // Of a real axis only one of each pair of frequencies was kept.
+    s = from_low_modes(reshape(s, {-1, 2, count, inner}), n, parts,
+                       {.single = share, .paired = a == last ? 2 * share : share});
     shape.push_back(n);
     channels_first.push_back(a + 1);
   }
