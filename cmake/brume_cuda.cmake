@@ -1,7 +1,7 @@
 # BRUME_CUDA: where the CUDA backend comes from.
 #   OFF       none; core/backend.cpp says so
-#   ON        nvcc compiles cuda/kernels/*.cu
-#   EMULATED  the C++ compiler compiles the same files against cuda/emu, which runs them on the CPU
+#   ON        nvcc compiles cuda/kernels/*.cu and what the toolkit has as templates, cuda/lib/*.cu
+#   EMULATED  the C++ compiler compiles the same kernels against cuda/emu, which runs them on the CPU
 # Its objects become part of core's archive: core calls cuda_backend() and the linker finds it there,
 # so there is neither a registration nor a cycle between libraries.
 
@@ -42,6 +42,8 @@ function(brume_cuda_backend)
   target_sources(brume_core PRIVATE $<TARGET_OBJECTS:brume_cuda>)
   target_compile_definitions(brume_core PRIVATE BRUME_CUDA)
   if(BRUME_CUDA STREQUAL "ON")
+    file(GLOB templates CONFIGURE_DEPENDS ${cuda}/lib/*.cu)
+    target_sources(brume_cuda PRIVATE ${templates})
     find_package(CUDAToolkit REQUIRED)
     find_file(BRUME_CUBLASLT_HEADER cublasLt.h HINTS ${CUDAToolkit_INCLUDE_DIRS} REQUIRED)
     target_compile_features(brume_cuda PRIVATE cxx_std_20)
