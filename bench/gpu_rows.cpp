@@ -1,5 +1,6 @@
-// Products, convolutions and attention in bf16 on a GPU, at the sizes of the models: a step is
-// kRepeats of them, then a wait. BRUME_GEMM chooses who multiplies matrices.
+// Products, convolutions and attention on a GPU, in bf16 if not said otherwise, at the sizes of the
+// models: a step is kRepeats of them, then a wait. BRUME_GEMM chooses who multiplies matrices,
+// BRUME_F32 how f32 is.
 
 #include <brume/autograd/ops/shape.h>
 #include <brume/core/backend.h>
@@ -14,8 +15,8 @@ namespace {
 constexpr int kRepeats = 20;
 constexpr Device kGpu{DeviceType::cuda, 0};
 
-Tensor on_gpu(const Shape& shape, Layout layout = Layout::row_major) {
-  return transfer(to(values(shape, layout), DType::bf16), kGpu);
+Tensor on_gpu(const Shape& shape, Layout layout = Layout::row_major, DType dtype = DType::bf16) {
+  return transfer(to(values(shape, layout), dtype), kGpu);
 }
 
 template <class F>
@@ -27,10 +28,13 @@ Work repeated(F once) {
 }
 
 // A linear layer: b lies transposed.
-Row layer(int64_t m, int64_t n, int64_t k) {
-  return {cat("gpu_gemm_", m, "x", n, "x", k),
+Row layer(int64_t m, int64_t n, int64_t k, DType dtype = DType::bf16) {
+  return {cat("gpu_gemm_", dtype == DType::bf16 ? "" : cat(dtype, "_"), m, "x", n, "x", k),
           [=] {
-            const Tensor a = on_gpu({m, k}), b = on_gpu({n, k}), c = on_gpu({m, n});
+            const auto matrix = [&](const Shape& shape) {
+              return on_gpu(shape, Layout::row_major, dtype);
+            };
+            const Tensor a = matrix({m, k}), b = matrix({n, k}), c = matrix({m, n});
             return repeated([=] {
               const View across{b.data(), b.dtype(), {k, n}, {1, k}};
               kernels(c).gemm.matmul(a.view(), across, {}, c.view());
@@ -39,14 +43,17 @@ Row layer(int64_t m, int64_t n, int64_t k) {
           true};
 }
 
-Row conv(int64_t batch, int64_t size, int64_t channels) {
-  return {cat("gpu_conv_3x3_", batch, "x", size, "x", size, "x", channels),
+// In one group, or each channel by itself.
+Row conv(int64_t batch, int64_t size, int64_t channels, int64_t groups = 1) {
+  return {cat(groups == 1 ? "gpu_conv_3x3_" : "gpu_conv_each_3x3_", batch, "x", size, "x", size,
+              "x", channels),
           [=] {
             const Shape image{batch, channels, size, size};
             const Tensor x = on_gpu(image, Layout::channels_last), y = empty_like(x);
-            const Tensor w = on_gpu({channels, channels, 3, 3});
+            const Tensor w = on_gpu({channels, channels / groups, 3, 3});
             return repeated([=] {
               ConvParams same;
+              same.groups = groups;
               for (int64_t& padding : same.padding) padding = 1;
               kernels(y).conv.forward(x.view(), w.view(), same, {}, y.view());
             });
@@ -73,7 +80,9 @@ Row attention(int64_t batch, int64_t heads, int64_t tokens, int64_t width) {
 void add_gpu_rows(Rows& rows) {
   rows.push_back(layer(4096, 4096, 4096));
   rows.push_back(layer(65536, 1536, 384));
+  rows.push_back(layer(4096, 4096, 4096, DType::f32));
   rows.push_back(conv(256, 32, 128));
+  rows.push_back(conv(256, 32, 128, 128));
   rows.push_back(attention(256, 12, 256, 64));
 }
 

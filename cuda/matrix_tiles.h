@@ -1,9 +1,11 @@
 #pragma once
-// The launch of a tiled product: bf16 and f16 on the matrix unit, f32 and f64 on CUDA cores.
+// The launch of a tiled product: bf16 and f16 on the matrix unit, f64 on CUDA cores, f32 as
+// f32_mode() says.
 
 #include <cstdint>
 #include <type_traits>
 
+#include <brume/core/f32_mode.h>
 #include <brume/core/math/ceil_div.h>
 #include <brume/cuda/launch.h>
 #include <brume/cuda/steps.h>
@@ -20,10 +22,11 @@ __global__ void __launch_bounds__(kTileThreads,
   multiply_tile<kSide>(problems, row_tiles, column_tiles);
 }
 
-template <int kTile, class Problems>
-__global__ void __launch_bounds__(kTensorThreads<kTile>, kTile == 128 ? 1 : 4)
+template <class Form, int kTile, class Problems>
+__global__ void __launch_bounds__(kTensorThreads<kTile>,
+                                  kTile == 128 ? 1 : (sizeof(typename Form::Element) == 4 ? 3 : 4))
     multiply_tensor_tiles(Problems problems, uint32_t row_tiles, uint32_t column_tiles) {
-  multiply_tensor_tile<kTile>(problems, row_tiles, column_tiles);
+  multiply_tensor_tile<Form, kTile>(problems, row_tiles, column_tiles);
 }
 
 /// `products` results of rows x columns.
@@ -37,18 +40,22 @@ void launch_tiles(const char* op, const Problems& problems, int64_t products, in
   };
   using T = typename Problems::Element;
   // The choice of a tile does not show in the bits: a sum has one order.
-  if constexpr (kOnMatrixUnit<T>) {
-    const auto go_tensor = [&]<int kTile>(std::integral_constant<int, kTile>) {
-      go(multiply_tensor_tiles<kTile, Problems>, kTile, kTensorThreads<kTile>, kTensorBytes<kTile>);
-    };
+  const auto go_in_form = [&]<class Form>(Form) {
     // Wide tiles if they are enough to fill a GPU of 132 multiprocessors.
     if (products * ceil_div(rows, 128) * ceil_div(columns, 128) >= 132)
-      return go_tensor(std::integral_constant<int, 128>{});
-    go_tensor(std::integral_constant<int, 64>{});
+      go(multiply_tensor_tiles<Form, 128, Problems>, 128, kTensorThreads<128>, kTensorBytes<128>);
+    else
+      go(multiply_tensor_tiles<Form, 64, Problems>, 64, kTensorThreads<64>, kTensorBytes<64>);
+  };
+  if constexpr (kOnMatrixUnit<T>) {
+    go_in_form(Halves<T>{});
   } else {
-    if constexpr (std::is_same_v<T, float>)
+    if constexpr (std::is_same_v<T, float>) {
+      if (f32_mode() == F32Mode::tf32) return go_in_form(Tf32{});
+      if (f32_mode() == F32Mode::bf16x3) return go_in_form(Bf16x3{});
       if (rows >= 128 && columns >= 96)
         return go(multiply_tiles<8, Problems>, 128, kTileThreads, 0);
+    }
     go(multiply_tiles<4, Problems>, 64, kTileThreads, 0);
   }
 }

@@ -25,14 +25,19 @@ constexpr bool kOnMatrixUnit = std::is_same_v<T, bf16> || std::is_same_v<T, f16>
 
 /// Rows of a tile are 128 bytes long. Its 16-byte chunk c of row r stands at chunk c ^ (r % 8), so
 /// that 8 rows of one chunk column lie in different banks.
-constexpr int kTileRow = 128, kChunk = 16, kRun = 8;  // a chunk is a run of 8 numbers
+constexpr int kTileRow = 128, kChunk = 16, kRun = 8;  // a chunk is a run of 8 numbers of 16 bits
+/// Numbers in a row, and in a chunk.
+template <class T>
+constexpr int kRowCount = kTileRow / static_cast<int>(sizeof(T));
+template <class T>
+constexpr int kChunkCount = kChunk / static_cast<int>(sizeof(T));
 
 /// Whether a matrix is read in chunks: `inner` neighbours lie side by side, everything else (where
-/// it begins, how far its lines are apart) is a multiple of 8 numbers.
+/// it begins, how far its lines are apart) is a multiple of a chunk's numbers.
 template <class T>
 bool in_packs(const T* data, int64_t inner, std::initializer_list<int64_t> strides) {
-  bool all = reinterpret_cast<uintptr_t>(data) % 16 == 0 && inner % kRun == 0;
-  for (const int64_t stride : strides) all &= stride % kRun == 0;
+  bool all = reinterpret_cast<uintptr_t>(data) % 16 == 0 && inner % kChunkCount<T> == 0;
+  for (const int64_t stride : strides) all &= stride % kChunkCount<T> == 0;
   return all;
 }
 

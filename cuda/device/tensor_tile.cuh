@@ -1,8 +1,9 @@
 #pragma once
-// The one matrix product on the matrix unit, for bf16 and f16: a block of 2 kTile threads makes a
-// tile of kTile x kTile f32 sums, each warp kTile / 2 x 32 of them, from slabs of depth 64 that
+// The one matrix product on the matrix unit: a block of 2 kTile threads makes a tile of kTile x
+// kTile f32 sums, each warp kTile / 2 x 32 of them, from slabs of 128 bytes of the depth that
 // asynchronous copies bring into a ring of three stages: one barrier a slab. What is multiplied is
-// told by a Problem (matrix_tile.cuh); which tile is taken does not show in the bits.
+// told by a Problem (matrix_tile.cuh), in which form by matrix_forms.cuh; which tile is taken does
+// not show in the bits.
 //
 // kTile 128: 64 sums a thread, 96 KB of shared memory; 64: 32 sums, 48 KB.
 
@@ -12,18 +13,18 @@
 #include <type_traits>
 
 #include <brume/cuda/device/copy_async.cuh>
+#include <brume/cuda/device/matrix_forms.cuh>
 #include <brume/cuda/device/matrix_tile.cuh>
-#include <brume/cuda/device/matrix_unit.cuh>
 #include <brume/cuda/device/shared.cuh>
 
 namespace brume::cuda {
 
-constexpr int kTensorSlab = 64, kStages = 3;
+constexpr int kStages = 3;
 
 template <int kTile>
 constexpr int kTensorThreads = 2 * kTile;
 template <int kTile>
-constexpr int kFactorBytes = kTile* kTensorSlab * 2;  // of one factor's slab
+constexpr int kFactorBytes = kTile* kTileRow;  // of one factor's slab
 template <int kTile>
 constexpr size_t kTensorBytes = size_t{kStages} * 2 * kFactorBytes<kTile>;
 
@@ -44,7 +45,7 @@ struct RightFactor {
 };
 
 /// Brings slabs of one factor into shared memory: as [outer][depth] if its neighbours along the
-/// depth are neighbours in memory, otherwise as panels of [depth][64 outer].
+/// depth are neighbours in memory, otherwise as panels of [depth][128 bytes of outer].
 template <int kTile, bool kDepthFast, class T, class Factor>
 class SlabCopy {
  public:
@@ -70,9 +71,9 @@ class SlabCopy {
   }
 
  private:
-  static constexpr int kChunks = 4, kOuters = kDepthFast ? kChunks : 1;
-  static constexpr int kAcross = kDepthFast ? kTensorSlab / kRun : kTile / kRun;  // chunks a line
-  static constexpr int kStep = kTensorThreads<kTile> / kAcross;                   // lines apart
+  static constexpr int kChunks = 4, kOuters = kDepthFast ? kChunks : 1, kCount = kChunkCount<T>;
+  static constexpr int kAcross = kDepthFast ? kTileRow / kChunk : kTile / kCount;  // chunks a line
+  static constexpr int kStep = kTensorThreads<kTile> / kAcross;                    // lines apart
 
   Factor factor_;
   int64_t first_;
@@ -82,15 +83,16 @@ class SlabCopy {
 
   __device__ static int line(int i) { return static_cast<int>(threadIdx.x) / kAcross + i * kStep; }
   __device__ static int chunk() { return static_cast<int>(threadIdx.x) % kAcross; }
-  __device__ static int outer(int i) { return kDepthFast ? line(i) : chunk() * kRun; }
-  __device__ static int depth(int i) { return kDepthFast ? chunk() * kRun : line(i); }
+  __device__ static int outer(int i) { return kDepthFast ? line(i) : chunk() * kCount; }
+  __device__ static int depth(int i) { return kDepthFast ? chunk() * kCount : line(i); }
   __device__ static int place(int i) {
-    return chunk() / 8 * (kTensorSlab * kTileRow) + swizzled(line(i), chunk() % 8);
+    return chunk() / 8 * (kRowCount<T> * kTileRow) +
+           place_in_tile<T, kDepthFast>(line(i), chunk() % 8);
   }
   __device__ void gather(unsigned char* to, const typename Factor::Outer& own, int64_t k,
                          int64_t end) const {
 #pragma unroll 1
-    for (int e = 0; e < kRun; ++e) {
+    for (int e = 0; e < kCount; ++e) {
       const int64_t at = kDepthFast ? k + e : k;
       const T* from = nullptr;
       if (at < end)
@@ -102,27 +104,27 @@ class SlabCopy {
 };
 
 /// The sums of one warp: kTile / 2 x 32 of the block's tile.
-template <class T, int kTile>
+template <class Form, int kTile>
 class WarpTile {
  public:
   template <bool kADepthFast, bool kBDepthFast>
   __device__ void multiply(const unsigned char* a_tile, const unsigned char* b_tile) {
+    using Fragment = typename Form::Fragment;
 #pragma unroll
-    for (int k = 0; k < kTensorSlab; k += 16) {
-      uint32_t a[kRows][4], b[2][4];
+    for (int k = 0; k < kSlabCount; k += Form::kDepth) {
+      Fragment a[kRows], b[2];
 #pragma unroll
       for (int i = 0; i < kRows; ++i)
-        load_a<kADepthFast>(a[i], a_tile + panel<kADepthFast>(row()),
-                            within<kADepthFast>(row()) + 16 * i, k);
+        a[i] = Form::template load_left<kADepthFast>(a_tile + panel<kADepthFast>(row(), 16 * i),
+                                                     within<kADepthFast>(row(), 16 * i), k);
 #pragma unroll
       for (int j = 0; j < 2; ++j)
-        load_b<kBDepthFast>(b[j], b_tile + panel<kBDepthFast>(column()),
-                            within<kBDepthFast>(column()) + 16 * j, k);
+        b[j] = Form::template load_right<kBDepthFast>(b_tile + panel<kBDepthFast>(column(), 16 * j),
+                                                      within<kBDepthFast>(column(), 16 * j), k);
 #pragma unroll
       for (int i = 0; i < kRows; ++i)
 #pragma unroll
-        for (int j = 0; j < 4; ++j)
-          multiply_add<T>(sums_[i][j], a[i], b[j / 2][j % 2 * 2], b[j / 2][j % 2 * 2 + 1]);
+        for (int j = 0; j < 4; ++j) Form::multiply_add(sums_[i][j], a[i], b[j / 2], j % 2);
     }
   }
   /// Writes the sums where they stand in the block's tile, rows `pitch` apart.
@@ -139,30 +141,34 @@ class WarpTile {
   }
 
  private:
+  // Numbers in a row of a tile; those of a slab along the depth are as many.
+  static constexpr int kSlabCount = kRowCount<typename Form::Element>;
   static constexpr int kRows = kTile / 2 / 16;
   float sums_[kRows][4][4] = {};
 
   __device__ static int warp() { return static_cast<int>(threadIdx.x) / 32; }
   __device__ static int row() { return warp() % 2 * (kTile / 2); }
   __device__ static int column() { return warp() / 2 * 32; }
+  // Where `first + more` stands; no panel ends between the two but where `more` does.
   template <bool kDepthFast>
-  __device__ static int panel(int outer) {
-    return kDepthFast ? 0 : outer / 64 * (kTensorSlab * kTileRow);
+  __device__ static int panel(int first, int more) {
+    return kDepthFast ? 0 : (first / kSlabCount + more / kSlabCount) * (kSlabCount * kTileRow);
   }
   template <bool kDepthFast>
-  __device__ static int within(int outer) {
-    return kDepthFast ? outer : outer % 64;
+  __device__ static int within(int first, int more) {
+    return kDepthFast ? first + more : first % kSlabCount + more % kSlabCount;
   }
 };
 
 /// One tile of one product; blocks as in multiply_tile. Problems also tell
-///   a_packs, b_packs    whether every 8 neighbours of the factor, counted from a multiple of 8,
-///                       lie on a 16-byte boundary and are inside or outside as a whole
+///   a_packs, b_packs    whether every chunk of neighbours of the factor (in_packs) lies on a
+///                       16-byte boundary and is inside or outside as a whole
 ///   and a product has `a_data`, `b_data`: addresses inside the factors.
-template <int kTile, class Problems>
+template <class Form, int kTile, class Problems>
 __device__ inline void multiply_tensor_tile(const Problems& problems, uint32_t row_tiles,
                                             uint32_t column_tiles) {
   using T = typename Problems::Element;
+  constexpr int kSlabCount = kRowCount<T>;
   constexpr bool kA = Problems::kADepthFast, kB = Problems::kBDepthFast;
   unsigned char* stages = dynamic_shared<unsigned char>();
   const uint32_t product = blockIdx.x / (row_tiles * column_tiles);
@@ -183,15 +189,15 @@ __device__ inline void multiply_tensor_tile(const Problems& problems, uint32_t r
     copy_commit();  // an empty group keeps the count
   };
 
-  WarpTile<T, kTile> sums;
+  WarpTile<Form, kTile> sums;
 #pragma unroll
-  for (int i = 0; i < kStages - 1; ++i) copy(range.begin + i * kTensorSlab, i);
+  for (int i = 0; i < kStages - 1; ++i) copy(range.begin + i * kSlabCount, i);
   int stage = 0;
 #pragma unroll 1
-  for (int64_t slab = range.begin; slab < range.end; slab += kTensorSlab) {
+  for (int64_t slab = range.begin; slab < range.end; slab += kSlabCount) {
     copy_wait<kStages - 2>();
     __syncthreads();  // this slab is there, and the stage of the one before it is free
-    copy(slab + (kStages - 1) * kTensorSlab, stage == 0 ? kStages - 1 : stage - 1);
+    copy(slab + (kStages - 1) * kSlabCount, stage == 0 ? kStages - 1 : stage - 1);
     const unsigned char* at = stages + stage * 2 * kFactorBytes<kTile>;
     sums.template multiply<kA, kB>(at, at + kFactorBytes<kTile>);
     stage = stage == kStages - 1 ? 0 : stage + 1;

@@ -4,6 +4,7 @@
 #include <cublasLt.h>
 #include <dlfcn.h>
 
+#include <bit>
 #include <cstdlib>
 #include <cstring>
 #include <string_view>
@@ -11,8 +12,10 @@
 
 #include <brume/core/dtype.h>
 #include <brume/cuda/emu/device_memory.h>
+#include <brume/cuda/device/matrix_forms.cuh>
 
 struct cublasLtMatmulDescOpaque_t {
+  cublasComputeType_t compute = CUBLAS_COMPUTE_32F;
   int32_t transpose_a = CUBLAS_OP_N, transpose_b = CUBLAS_OP_N;
   uint32_t epilogue = CUBLASLT_EPILOGUE_DEFAULT;
   const void* bias = nullptr;
@@ -51,13 +54,17 @@ void multiply(const cublasLtMatmulDescOpaque_t& product, float alpha, const void
               cublasLtMatrixLayout_t d_layout) {
   const bool flip = product.transpose_a == CUBLAS_OP_T;
   const int64_t depth = flip ? a_layout->rows : a_layout->columns;
+  const auto factor = [&](float x) {
+    if (product.compute != CUBLAS_COMPUTE_32F_FAST_TF32) return x;
+    return std::bit_cast<float>(brume::cuda::to_tf32(std::bit_cast<uint32_t>(x)));
+  };
   for (int64_t p = 0; p < d_layout->count; ++p)
     for (int64_t j = 0; j < d_layout->columns; ++j)
       for (int64_t i = 0; i < d_layout->rows; ++i) {
         float sum = 0;
         for (int64_t k = 0; k < depth; ++k)
-          sum += element<T>(a, a_layout, product.transpose_a, p, i, k) *
-                 element<T>(b, b_layout, product.transpose_b, p, k, j);
+          sum += factor(element<T>(a, a_layout, product.transpose_a, p, i, k)) *
+                 factor(element<T>(b, b_layout, product.transpose_b, p, k, j));
         sum *= alpha;
         if (beta != 0.0F) sum += beta * element<T>(c, c_layout, CUBLAS_OP_N, p, i, j);
         if (product.epilogue == CUBLASLT_EPILOGUE_BIAS)
@@ -86,9 +93,9 @@ cublasStatus_t cublasLtCreate(cublasLtHandle_t* handle) {
   return CUBLAS_STATUS_SUCCESS;
 }
 
-cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* product, cublasComputeType_t,
+cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* product, cublasComputeType_t compute,
                                         cudaDataType_t) {
-  *product = new cublasLtMatmulDescOpaque_t;
+  *product = new cublasLtMatmulDescOpaque_t{.compute = compute};
   return CUBLAS_STATUS_SUCCESS;
 }
 

@@ -82,6 +82,7 @@ bool multiply_by_library(const char* op, const Products<T, kAFast, kBFast>& p, i
   if ((kAFast ? p.a_depth : p.a_row) != 1 || (kBFast ? p.b_depth : p.b_column) != 1) return false;
   const auto& data = p.leading.data;
   return multiply_by_library({.dtype = dtype_of<T>,
+                              .mode = f32_mode(),
                               .m = p.m,
                               .n = p.n,
                               .k = p.k,
@@ -131,8 +132,8 @@ void multiply(const View& a, const View& b, const GemmEpilogue& e, const View& c
     products *= size;
     const int64_t strides[4] = {a.stride(i), b.stride(i), c.stride(i), residual};
     std::copy_n(strides, 4, steps);
-    p.a_packs &= a.stride(i) % kRun == 0;
-    p.b_packs &= b.stride(i) % kRun == 0;
+    p.a_packs &= a.stride(i) % kChunkCount<T> == 0;
+    p.b_packs &= b.stride(i) % kChunkCount<T> == 0;
     add_axis(p.leading, size, strides);
   }
   if (!multiply_by_library(kOp, p, products, steps)) launch_tiles(kOp, p, products, p.m, p.n);

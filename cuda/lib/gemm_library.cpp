@@ -136,7 +136,10 @@ void set_product(const Library& l, cublasLtMatmulDesc_t product,
 
 Plan plan_of(const Library& l, const LibraryProduct& p) {
   Plan plan;
-  check_lt(l.create_product(&plan.product, CUBLAS_COMPUTE_32F, CUDA_R_32F), "MatmulDescCreate");
+  const bool tf32 = p.dtype == DType::f32 && p.mode == F32Mode::tf32;
+  check_lt(l.create_product(&plan.product, tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F,
+                            CUDA_R_32F),
+           "MatmulDescCreate");
   set_product(l, plan.product, CUBLASLT_MATMUL_DESC_TRANSA,
               int32_t{p.b.depth_fast ? CUBLAS_OP_T : CUBLAS_OP_N});
   set_product(l, plan.product, CUBLASLT_MATMUL_DESC_TRANSB,
@@ -180,11 +183,12 @@ Plan plan_of(const Library& l, const LibraryProduct& p) {
 }
 
 /// What a plan depends on.
-using Key = std::array<int64_t, 20>;
+using Key = std::array<int64_t, 21>;
 
 Key key_of(const LibraryProduct& p) {
   const auto aligned = [](const void* data) { return int64_t{alignment_of(data)}; };
   return {static_cast<int64_t>(p.dtype),
+          static_cast<int64_t>(p.mode),
           p.m,
           p.n,
           p.k,
@@ -219,6 +223,7 @@ bool multiply_by_library(const LibraryProduct& p, Stream stream) {
   // The bias is added behind the scale.
   if (p.dtype == DType::f64 || p.k == 0 || p.products > 0x7fffffff || (p.bias && p.scale != 1))
     return false;
+  if (p.dtype == DType::f32 && p.mode == F32Mode::bf16x3) return false;
   const std::scoped_lock lock(mutex);
   const Key key = key_of(p);
   auto found = plans.find(key);

@@ -7,6 +7,7 @@
 #include <string>
 
 #include <brume/core/dtype.h>
+#include <brume/core/f32_mode.h>
 #include <brume/cuda/runtime.h>
 
 namespace brume::cuda {
@@ -20,6 +21,7 @@ struct LibraryProduct {
     bool depth_fast;
   };
   DType dtype;
+  F32Mode mode;  // of f32
   int64_t m, n, k, products;
   Matrix a, b, residual;  // residual.data may be null
   void* c;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <brume/core/backend.h>
+#include <brume/core/f32_mode.h>
 #include <brume/core/tensor.h>
 #include <brume/cuda/lib/gemm_library.h>
 
@@ -61,6 +62,29 @@ TEST_CASE("products are those of the CPU wherever and however operands lie") {
     }
 }
 
+TEST_CASE("products of f32 have the bits of their mode") {
+  const float x = 1 + 0x1p-11F, y = 1 + 0x1p-14F;
+  const auto square = [](float value) {
+    const Tensor a = full({2, 4}, value, {.device = kCuda}), c = empty({2, 2}, {.device = kCuda});
+    const View across{a.data(), a.dtype(), {4, 2}, {1, 4}};
+    backend(DeviceType::cuda).gemm.matmul(a.view(), across, {.scale = 0.25}, c.view());
+    return c.to_vector<double>().back();
+  };
+  CHECK(f32_mode() == F32Mode::exact);
+  CHECK(square(x) == static_cast<double>(x * x));
+  {
+    const WithF32Mode mode(F32Mode::tf32);
+    CHECK(square(x) == (1 + 0x1p-10) * (1 + 0x1p-10));  // ties go away from zero
+    CHECK(square(y) == 1);
+  }
+  {
+    const WithF32Mode mode(F32Mode::bf16x3);
+    CHECK(square(x) == 1 + 0x1p-10);  // the square of the small part is left out
+    CHECK(square(y) == 1 + 0x1p-13);
+  }
+  CHECK(f32_mode() == F32Mode::exact);
+}
+
 TEST_CASE("cuBLASLt takes products in all four layouts" *
           doctest::skip(!cuda::has_gemm_library())) {
   const Tensor numbers = zeros({1000}, {.device = kCuda});
@@ -70,6 +94,7 @@ TEST_CASE("cuBLASLt takes products in all four layouts" *
       const cuda::LibraryProduct::Matrix a{numbers.data(), a_fast ? 16 : 8, 0, a_fast},
           b{numbers.data(), b_fast ? 16 : 24, 0, b_fast};
       CHECK(cuda::multiply_by_library({.dtype = DType::f32,
+                                       .mode = F32Mode::exact,
                                        .m = 8,
                                        .n = 24,
                                        .k = 16,

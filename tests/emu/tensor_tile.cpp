@@ -83,36 +83,42 @@ std::vector<float> product(const Sizes& s) {
   return c;
 }
 
-template <class T, int kTile, bool kAFast, bool kBFast>
+template <class Form, int kTile, bool kAFast, bool kBFast>
 void check_product(const Sizes& s, bool packs) {
+  using T = typename Form::Element;
   const OnDevice<T> a(factor<T>(s.m, s.k, kAFast, 0)), b(factor<T>(s.n, s.k, kBFast, 5));
   const OnDevice<float> c(static_cast<size_t>(s.m * s.n));
   const Whole<T, kAFast, kBFast> p{s.m, s.n, s.k, a, b, c, packs, packs};
   const auto rows = static_cast<uint32_t>(ceil_div(s.m, kTile)),
              columns = static_cast<uint32_t>(ceil_div(s.n, kTile));
-  launch(multiply_tensor_tiles<kTile, Whole<T, kAFast, kBFast>>, rows * columns,
+  launch(multiply_tensor_tiles<Form, kTile, Whole<T, kAFast, kBFast>>, rows * columns,
          kTensorThreads<kTile>, kTensorBytes<kTile>, stream("product"), p, rows, columns);
   CHECK(c.values() == product(s));
 }
 
-template <class T, int kTile>
+template <class Form, int kTile>
 void check_layouts(const Sizes& s, bool packs) {
-  check_product<T, kTile, true, true>(s, packs);
-  check_product<T, kTile, true, false>(s, packs);
-  check_product<T, kTile, false, true>(s, packs);
-  check_product<T, kTile, false, false>(s, packs);
+  check_product<Form, kTile, true, true>(s, packs);
+  check_product<Form, kTile, true, false>(s, packs);
+  check_product<Form, kTile, false, true>(s, packs);
+  check_product<Form, kTile, false, false>(s, packs);
 }
 
 TEST_CASE("the matrix unit multiplies any sizes and layouts, in tiles of 64 and of 128") {
   for (const bool packs : {true, false}) {
     CAPTURE(packs);
     const Sizes s = packs ? Sizes{72, 136, 264} : Sizes{67, 131, 85};
-    check_layouts<bf16, 64>(s, packs);
-    check_layouts<bf16, 128>(s, packs);
-    check_layouts<f16, 64>(s, packs);
+    check_layouts<Halves<bf16>, 64>(s, packs);
+    check_layouts<Halves<bf16>, 128>(s, packs);
+    check_layouts<Halves<f16>, 64>(s, packs);
+    check_layouts<Tf32, 64>(s, packs);
+    check_layouts<Tf32, 128>(s, packs);
+    check_layouts<Bf16x3, 64>(s, packs);
+    check_layouts<Bf16x3, 128>(s, packs);
   }
-  check_product<f16, 128, true, false>({3, 5, 7}, false);
-  check_product<bf16, 64, false, true>({8, 8, 8}, true);
+  check_product<Halves<f16>, 128, true, false>({3, 5, 7}, false);
+  check_product<Halves<bf16>, 64, false, true>({8, 8, 8}, true);
+  check_product<Tf32, 64, false, true>({4, 4, 4}, true);
 }
 
 TEST_CASE("a product does not depend on when copies land nor on the order of threads") {
@@ -120,8 +126,9 @@ TEST_CASE("a product does not depend on when copies land nor on the order of thr
     for (const auto copies : {emu::Copies::late, emu::Copies::early}) {
       const InOrder in_order(order);
       const WithCopies with_copies(copies);
-      check_product<bf16, 64, true, false>({64, 72, 328}, true);
-      check_product<bf16, 128, false, true>({40, 16, 264}, true);
+      check_product<Halves<bf16>, 64, true, false>({64, 72, 328}, true);
+      check_product<Halves<bf16>, 128, false, true>({40, 16, 264}, true);
+      check_product<Tf32, 64, true, false>({64, 72, 164}, true);
     }
 }
 

@@ -6,7 +6,9 @@
 
 #include <brume/autograd/backward.h>
 #include <brume/autograd/gradcheck.h>
+#include <brume/autograd/ops/pointwise.h>
 #include <brume/core/cpu/parallel.h>
+#include <brume/core/f32_mode.h>
 
 namespace brume::op_table {
 namespace {
@@ -23,7 +25,11 @@ class RowCheck {
   std::vector<Failure> run() {
     if (!(device_ == kCpu)) {
       guarded("device", [&] { device(); });
+      guarded("device, f64", [&] { device_f64(); });
       guarded("device, half precision", [&] { device_half_precision(); });
+      if (row_.flags.products)
+        for (const F32Mode mode : {F32Mode::tf32, F32Mode::bf16x3})
+          guarded(name(mode), [&] { device_products(mode); });
       return std::move(failures_);
     }
     guarded("shape errors", [&] { shape_errors(); });
@@ -73,20 +79,27 @@ class RowCheck {
     return out;
   }
 
-  Outcome outcome(const Tensors& operands) const { return outcome_of(leaves(operands)); }
-
-  Outcome outcome_of(const Tensors& in) const {
+  Outcome outcome(const Tensors& operands) const {
+    const Tensors in = leaves(operands);
     const Tensors results = row_.call(in);
     return {results, gradients(results, in)};
   }
+  /// The sums of the absolute products: operands and cotangents without their signs.
+  Outcome magnitude(const Tensors& operands) const {
+    Tensors unsigned_operands;
+    for (const Tensor& x : operands) unsigned_operands.push_back(abs(x));
+    const Tensors in = leaves(unsigned_operands), results = row_.call(in);
+    return {results, gradients(results, in, true)};
+  }
 
-  Tensors gradients(const Tensors& results, const Tensors& in) const {
+  Tensors gradients(const Tensors& results, const Tensors& in, bool of_magnitude = false) const {
     Tensors outputs, cotangents, wanted;
     for (size_t k = 0; k < results.size(); ++k) {
       if (!results[k].defined() || !requires_grad(results[k])) continue;
       outputs.push_back(results[k]);
       // Rounded to bf16, so that they are the same in every dtype.
-      const Tensor drawn = draw(normal(results[k].shape()), DType::bf16, 100 + k);
+      Tensor drawn = draw(normal(results[k].shape()), DType::bf16, 100 + k);
+      if (of_magnitude) drawn = abs(drawn);
       cotangents.push_back(transfer(convert(drawn, results[k].dtype()), results[k].device()));
     }
     for (const Tensor& x : in)
@@ -318,10 +331,50 @@ class RowCheck {
   }
 
   void device() {
+    const WithF32Mode exact(F32Mode::exact);
     const Tensors host = operands(DType::f32);
     Tensors there;
     for (const Tensor& x : host) there.push_back(transfer(x, device_));
     compare(outcome(there), outcome(host), row_.flags.bound, row_.flags.gradient_bound, "");
+  }
+
+  void device_f64() {
+    const Tensors host = operands(DType::f64);
+    Tensors there;
+    for (const Tensor& x : host) there.push_back(transfer(x, device_));
+    constexpr double bound = 1e-11;
+    compare(outcome(there), outcome(host), bound, bound, "");
+  }
+
+  // Element by element within the mode's own error, beside what exact sums in f32 may be off.
+  void device_products(F32Mode mode) {
+    Tensors there, exact;
+    for (const Tensor& x : operands(DType::f32)) {
+      there.push_back(transfer(x, device_));
+      exact.push_back(convert(x, DType::f64));
+    }
+    const Outcome want = outcome(exact), most = magnitude(exact);
+    const WithF32Mode with_mode(mode);
+    const Outcome got = outcome(there);
+    for (size_t k = 0; k < want.results.size(); ++k)
+      within(got.results[k], want.results[k], most.results[k], mode, row_.flags.bound,
+             cat("result ", k));
+    for (size_t k = 0; k < want.gradients.size(); ++k)
+      within(got.gradients[k], want.gradients[k], most.gradients[k], mode,
+             row_.flags.gradient_bound, cat("gradient ", k));
+  }
+  void within(const Tensor& got, const Tensor& want, const Tensor& magnitude, F32Mode mode,
+              double bound, const std::string& what) {
+    const auto a = got.to_vector<double>(), b = want.to_vector<double>(),
+               most = magnitude.to_vector<double>();
+    for (size_t i = 0; i < b.size(); ++i) {
+      const double allowed = (product_error(mode) + bound) * most[i];
+      if (!(std::abs(a[i] - b[i]) <= allowed)) {
+        fail(cat(what, ": element ", i, " is ", a[i], " instead of ", b[i], " (bound ", allowed,
+                 ")"));
+        return;
+      }
+    }
   }
 
   const OpRow& row_;

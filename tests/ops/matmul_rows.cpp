@@ -137,6 +137,7 @@ Rows matmul_rows() {
   for (OpRow& row : all) {
     row.flags.bound = 1e-5;
     row.flags.gradient_bound = 2e-5;
+    row.flags.products = true;
   }
   return all;
 }

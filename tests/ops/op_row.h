@@ -67,6 +67,9 @@ struct OpFlags {
   double bound = 2e-6, gradient_bound = 1e-5;
   /// The same for bf16 and f16, against f64 at the rounded operands; 0 if it does not take them.
   double half_bound = 0;
+  /// Results and gradients are sums of products of one operand's elements with another's, so that
+  /// the row also holds in every f32_mode() of a GPU, each within its own error.
+  bool products = false;
   /// Axis 0 of the first so many operands and of the results counts samples: a sample alone gives
   /// the same bits.
   int batch = 0;
