@@ -4,6 +4,7 @@
 
 #include <brume/cuda/kernels/conv_weight.h>
 
+#include <brume/cuda/kernels/conv_depthwise.h>
 #include <brume/cuda/kernels/cuda_kernels.h>
 #include <brume/cuda/matrix_tiles.h>
 #include <brume/cuda/scratch.h>
@@ -79,7 +80,9 @@ __device__ inline WeightGradient<T> one_of(const WeightGradients<T>& all, uint32
 void conv_weight_gradient(const View& x, const View& gy, const ConvParams& params, const View& gw,
                           const View& gb) {
   constexpr const char* kOp = "conv_weight_gradient";
-  if (numel(gw.shape) > 0) {
+  if (is_depthwise(gw, params)) {
+    depthwise_weight_gradient(x, gy, params, gw);
+  } else if (numel(gw.shape) > 0) {
     dispatch<float, double, bf16, f16>(gw.dtype, kOp, [&]<class T>(Type<T>) {
       const Geometry geometry(x, gw, params, gy);
       const int64_t co = gw.size(0) / params.groups, ci = gw.size(1);

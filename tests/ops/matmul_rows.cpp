@@ -43,6 +43,18 @@ Rows conv_rows() {
        {normal({2, 4, 5, 6}), normal({4, 1, 3, 3}), normal({4})},
        [](In in) { return conv(in[0], in[1], in[2], {.padding = 1, .groups = 4}); },
        {.second_order = true, .half_bound = 2e-2, .batch = 1}},
+      {"conv of each of many channels by itself",
+       {normal({2, 40, 6, 7}), normal({40, 1, 5, 3}), normal({40})},
+       [](In in) {
+         return conv(in[0], in[1], in[2], {.stride = {2, 1}, .padding = 1, .groups = 40});
+       },
+       {.half_bound = 2e-2, .batch = 1}},
+      {"conv of each channel by itself in three dimensions",
+       {normal({1, 11, 3, 4, 5}), normal({11, 1, 2, 2, 2})},
+       [](In in) {
+         return conv(in[0], in[1], {}, {.dilation = {1, 2, 1}, .groups = 11});
+       },
+       {.half_bound = 2e-2}},
       {"conv to few channels",
        {normal({2, 32, 5, 6}), normal({3, 32, 3, 3}), normal({3})},
        [](In in) { return conv(in[0], in[1], in[2], {.padding = 1}) / 17; },
