@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include <brume/core/cpu/element.h>
 #include <brume/core/cpu/element_walk.h>
 #include <brume/core/cpu/parallel.h>
 #include <brume/core/kernels/pointwise.h>
@@ -186,16 +187,10 @@ void fill(double value, const View& y) {
   const Walk walk(views, y);
   dispatch<float, double, bf16, f16, int32_t, int64_t, uint8_t, bool>(
       y.dtype, "fill", [&]<class T>(Type<T>) {
-        T element;
-        if constexpr (std::is_same_v<T, bool>)
-          element = value != 0;
-        else if constexpr (std::is_same_v<T, bf16> || std::is_same_v<T, f16>)
-          element = T(static_cast<float>(value));
-        else
-          element = static_cast<T>(value);
+        const T filling = element<T>(value);
         for_rows(walk, [&](const Position& row) {
           fill_row(y.as<T>() + row.offset(walk, 0), walk.inner_stride(0), walk.inner_size(),
-                   element);
+                   filling);
         });
       });
 }

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include <brume/core/cpu/conversions.h>
+#include <brume/core/cpu/element.h>
 #include <brume/core/cpu/isa.h>
 #include <brume/core/cpu/parallel.h>
 #include <brume/core/cpu/simd.h>
@@ -48,26 +49,6 @@ namespace {
 // A row at least this long is cut into blocks of its own, which need no copy where it lies
 // contiguous; blocks of shorter rows span many and are gathered.
 constexpr int64_t kLongRow = 256;
-
-template <class T, class S>
-T number(S x) {
-  return static_cast<T>(x);
-}
-template <class T, class S>
-requires(std::is_same_v<S, bf16> || std::is_same_v<S, f16>) T number(S x) {
-  return static_cast<T>(static_cast<float>(x));
-}
-template <class S, class T>
-S element(T x) {
-  if constexpr (std::is_same_v<S, bool>)
-    return x != 0;
-  else if constexpr (std::is_same_v<S, bf16> || std::is_same_v<S, f16>)
-    return S(static_cast<float>(x));
-  else if constexpr (std::is_integral_v<S>)
-    return static_cast<S>(static_cast<int64_t>(x));  // narrow ones wrap around
-  else
-    return static_cast<S>(x);
-}
 
 template <class S>
 const Conversions* vectors_of() {
