@@ -117,9 +117,10 @@ double likeness(DType a, DType b) {
   return a == DType::f16 || b == DType::f16 ? 0x1p-10 : 0x1p-21;
 }
 
-bool nearly_same(const Tensor& x, const Tensor& y) {
+// x was stored as `stored`, whatever it has been converted to since.
+bool nearly_same(const Tensor& x, DType stored, const Tensor& y) {
   const std::vector<double> a = x.to_vector<double>(), b = y.to_vector<double>();
-  const double part = likeness(x.dtype(), y.dtype());
+  const double part = likeness(stored, y.dtype());
   for (size_t i = 0; i < a.size(); ++i)
     if (!(std::abs(a[i] - b[i]) <= part * std::abs(b[i]))) return false;  // a NaN is not the same
   return true;
@@ -130,8 +131,9 @@ void check_fixed_buffers(const Module& module, const Match& fits, const std::vec
   for (const NamedTensor& wanted : module.fixed_buffers())
     for (size_t i = 0; i < values.size(); ++i)
       if (fits.pairs[i].first.handle() == wanted.tensor.handle())
-        check<FormatError>(nearly_same(values[i], wanted.tensor), who, ": ", wanted.name, " is ",
-                           values[i], " in the file, but ", wanted.tensor,
+        check<FormatError>(nearly_same(values[i], fits.pairs[i].second->dtype, wanted.tensor), who,
+                           ": ", wanted.name, " is ", values[i], " in the file, but ",
+                           wanted.tensor,
                            " by the arguments; the weights were trained with another one");
 }
 
