@@ -24,10 +24,6 @@ std::vector<StoredTensor> offered_by(const NamedTensors& state) {
   return out;
 }
 
-bool begins_with(const std::string& text, const std::string& beginning) {
-  return text.compare(0, beginning.size(), beginning) == 0;
-}
-
 // Drops and renames what older versions wrote; returns the keys that need not be there.
 std::unordered_set<std::string> translate(const Module& module,
                                           std::vector<StoredTensor>& offered) {
@@ -39,10 +35,10 @@ std::unordered_set<std::string> translate(const Module& module,
     for (const std::string& key : legacy.may_miss) may_miss.insert(prefix + key);
     for (const std::string& beginning : legacy.dropped)
       std::erase_if(offered,
-                    [&](const StoredTensor& o) { return begins_with(o.name, prefix + beginning); });
+                    [&](const StoredTensor& o) { return o.name.starts_with(prefix + beginning); });
     for (const auto& [before, after] : legacy.renamed)
       for (StoredTensor& o : offered)
-        if (begins_with(o.name, prefix + before))
+        if (o.name.starts_with(prefix + before))
           o.name = prefix + after + o.name.substr(prefix.size() + before.size());
   }
   return may_miss;
