@@ -1,6 +1,7 @@
 #include <brume/autograd/ops/index.h>
 
 #include <algorithm>
+#include <array>
 
 #include <brume/autograd/node.h>
 #include <brume/autograd/ops/pointwise.h>
@@ -98,6 +99,26 @@ Tensor index_add(const Tensor& x, int64_t axis, const Tensor& index, const Tenso
   });
 }
 
+namespace {
+
+// Segments kept for backward.
+class SavedSegments {
+ public:
+  explicit SavedSegments(const Segments& s)
+      : segments_(s), parts_{Saved(s.owner), Saved(s.offsets), Saved(s.members)} {}
+  /// @throws GradError if one of their tensors was written to since
+  const Segments& get() const {
+    for (const Saved& part : parts_) (void)part.get();
+    return segments_;
+  }
+
+ private:
+  Segments segments_;
+  std::array<Saved, 3> parts_;
+};
+
+}  // namespace
+
 Segments::Segments(const Tensor& to, int64_t count) : owner(relayout(to, Layout::row_major)) {
   check(to.rank() == 1 && count >= 0, "Segments: wants an owner [J] for each row, got ",
         to.shape());
@@ -122,7 +143,9 @@ Tensor segment_sum(const Tensor& x, const Segments& s) {
   const Tensor y = empty(shape, {.dtype = x.dtype(), .device = x.device()});
   if (y.numel() > 0)
     kernels(x).index.segment_sum(row_major(x).view(), s.offsets.view(), s.members.view(), y.view());
-  return record("segment_sum", y, {x}, [s](const Tensor& g) { return Grads{segment_rows(g, s)}; });
+  return record("segment_sum", y, {x}, [s = SavedSegments(s)](const Tensor& g) {
+    return Grads{segment_rows(g, s.get())};
+  });
 }
 
 Tensor segment_rows(const Tensor& x, const Segments& s) {
@@ -133,7 +156,8 @@ Tensor segment_rows(const Tensor& x, const Segments& s) {
   const Tensor y = empty(shape, {.dtype = x.dtype(), .device = x.device()});
   if (y.numel() > 0)
     kernels(x).index.index_select(0, row_major(x).view(), s.owner.view(), y.view());
-  return record("segment_rows", y, {x}, [s](const Tensor& g) { return Grads{segment_sum(g, s)}; });
+  return record("segment_rows", y, {x},
+                [s = SavedSegments(s)](const Tensor& g) { return Grads{segment_sum(g, s.get())}; });
 }
 
 Tensor gather(const Tensor& x, int64_t axis, const Tensor& index) {

@@ -7,6 +7,7 @@
 #include <pthread.h>
 
 #include <brume/autograd/checkpoint.h>
+#include <brume/autograd/ops/index.h>
 #include <brume/autograd/ops/pointwise.h>
 #include <brume/autograd/ops/random.h>
 #include <brume/autograd/ops/reduce.h>
@@ -93,6 +94,20 @@ TEST_CASE("a saved value that was written to is an error, not a wrong number") {
   const Tensor y = sum(x * w);
   fill_(w, 0);
   CHECK_THROWS_AS(backward(y), GradError);
+}
+
+TEST_CASE("segments that were written to are an error, not a wrong number") {
+  const Tensor x = set_requires_grad(ones({3, 2})), rows = set_requires_grad(ones({2, 2}));
+  const auto write_between = [](const Tensor& y, const Tensor& written) {
+    fill_(written, 0);
+    backward(sum(y));
+  };
+  const auto fresh = [] { return Segments(from_vector<int64_t>({0, 1, 1}, {3}), 2); };
+  for (const auto member : {&Segments::owner, &Segments::offsets, &Segments::members}) {
+    const Segments summed = fresh(), spread = fresh();
+    CHECK_THROWS_AS(write_between(segment_sum(x, summed), summed.*member), GradError);
+    CHECK_THROWS_AS(write_between(segment_rows(rows, spread), spread.*member), GradError);
+  }
 }
 
 TEST_CASE("a value that gradients depend on refuses to be written") {
