@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include <brume/autograd/node.h>
 #include <brume/autograd/ops/pointwise.h>
@@ -18,6 +19,10 @@ std::vector<Tensor> gradients(const NamedTensors& parameters) {
   return out;
 }
 
+double total_norm(const std::vector<double>& squares) {
+  return std::sqrt(std::accumulate(squares.begin(), squares.end(), 0.0));
+}
+
 double joint_norm(const std::vector<Tensor>& grads, double p) {
   double total = 0;
   for (const Tensor& g : grads) {
@@ -30,17 +35,20 @@ double joint_norm(const std::vector<Tensor>& grads, double p) {
   return std::isinf(p) ? total : std::pow(total, 1 / p);
 }
 
-// In f64 and one pass.
-double joint_norm_2(const std::vector<View>& grads, Device device) {
+}  // namespace
+
+namespace detail {
+
+std::vector<double> sums_of_squares(std::span<const View> grads, Device device) {
   const Tensor sums =
       empty({static_cast<int64_t>(grads.size())}, {.dtype = DType::f64, .device = device});
   kernels(sums).optim.sums_of_squares(grads, sums.view());
-  double total = 0;
-  for (double s : sums.to_vector<double>()) total += s;
-  return std::sqrt(total);
+  return sums.to_vector<double>();
 }
 
-}  // namespace
+double clip_factor(double norm, double max_norm) { return std::min(max_norm / (norm + 1e-6), 1.0); }
+
+}  // namespace detail
 
 double clip_grad_norm(const NamedTensors& parameters, double max_norm, double p) {
   check(max_norm >= 0 && p > 0, "clip_grad_norm: wants max_norm >= 0 and p > 0, got ", max_norm,
@@ -51,9 +59,10 @@ double clip_grad_norm(const NamedTensors& parameters, double max_norm, double p)
   std::vector<View> views;
   views.reserve(grads.size());
   for (const Tensor& g : grads) views.push_back(g.view());
-  const double norm = p == 2 ? joint_norm_2(views, grads[0].device()) : joint_norm(grads, p);
-  const double factor = max_norm / (norm + 1e-6);
-  if (!std::isfinite(norm) || factor >= 1) return norm;
+  const double norm =
+      p == 2 ? total_norm(detail::sums_of_squares(views, grads[0].device())) : joint_norm(grads, p);
+  const double factor = detail::clip_factor(norm, max_norm);
+  if (!std::isfinite(norm) || factor == 1) return norm;
   kernels(grads[0]).optim.scale(views, factor);
   for (const Tensor& g : grads) g.impl().storage->bump_version();
   return norm;

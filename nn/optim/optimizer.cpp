@@ -6,7 +6,7 @@
 #include <unordered_set>
 
 #include <brume/autograd/node.h>
-#include <brume/core/backend.h>
+#include <brume/nn/optim/clip.h>
 #include <brume/nn/optim/ema.h>
 
 namespace brume::nn {
@@ -76,10 +76,7 @@ std::vector<Optimizer::Update> Optimizer::pending_updates() {
 double Optimizer::checked_norm(std::span<const Update> updates, bool skip_nonfinite) {
   std::vector<View> grads;
   for (const Update& u : updates) grads.push_back(u.grad.view());
-  const Tensor sums = empty({static_cast<int64_t>(grads.size())},
-                            {.dtype = DType::f64, .device = updates[0].grad.device()});
-  kernels(sums).optim.sums_of_squares(grads, sums.view());
-  const std::vector<double> squares = sums.to_vector<double>();
+  const std::vector<double> squares = detail::sums_of_squares(grads, updates[0].grad.device());
   double total = 0;
   for (size_t i = 0; i < squares.size(); ++i) {
     check<GradError>(
@@ -99,7 +96,7 @@ double Optimizer::step(const StepOptions& options) {
   if (!std::isfinite(norm)) return norm;
 
   Scales scales;
-  if (options.clip_norm > 0) scales.grad = std::min(options.clip_norm / (norm + 1e-6), 1.0);
+  if (options.clip_norm > 0) scales.grad = detail::clip_factor(norm, options.clip_norm);
   Ema::Pass average(options.ema);
   scales.average_decay = average.decay();
   for (Update& u : updates) {
