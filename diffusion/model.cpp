@@ -70,9 +70,13 @@ Predictor bind(AnyModel model, Condition condition) {
 Tensor per_sample(const Tensor& t, const Tensor& x) {
   check(t.rank() == 1 && x.rank() >= 1 && t.size(0) == x.size(0),
         "per_sample: wants one value per sample, got ", t.shape(), " for x of ", x.shape());
+  return reshape(t, one_per_sample(x.shape()));
+}
+
+Shape one_per_sample(const Shape& x) {
   Shape shape = Shape::filled(x.rank(), 1);
-  shape[0] = t.size(0);
-  return reshape(t, shape);
+  shape[0] = x[0];
+  return shape;
 }
 
 nn::Ref<nn::Module> load(const std::string& path, const nn::LoadOptions& options) {

@@ -104,6 +104,8 @@ Predictor bind(AnyModel model, Condition condition = {});
 
 /// t [B] shaped to multiply x [B, ...].
 Tensor per_sample(const Tensor& t, const Tensor& x);
+/// [B, 1, ...] for x [B, ...].
+Shape one_per_sample(const Shape& x);
 
 namespace detail {
 using CallModule = Tensor (*)(nn::Module& m, const Tensor& x, const Tensor& t, const Condition& c);

@@ -18,9 +18,7 @@ TensorOptions like(const Tensor& x) { return {.dtype = x.dtype(), .device = x.de
 // [B, 1, ...], as many axes as the images.
 Shape one_each(const char* who, const Tensor& images) {
   check(images.rank() >= 2, who, ": wants images of shape [B, C, ...], got ", images.shape());
-  Shape shape = Shape::filled(images.rank(), 1);
-  shape[0] = images.size(0);
-  return shape;
+  return one_per_sample(images.shape());
 }
 
 Tensor log_normal(const EDMLossOptions& o, const Shape& shape, const Tensor& images,

@@ -40,7 +40,7 @@ Tensor level(const char* who, const Tensor& sigma, const Tensor& x) {
   check(x.rank() >= 1 && (sigma.numel() == 1 || sigma.numel() == x.size(0)), who,
         ": wants one sigma for all or one for each sample, got ", sigma.shape(), " for x of ",
         x.shape());
-  Shape shape = Shape::filled(x.rank(), 1);
+  Shape shape = one_per_sample(x.shape());
   shape[0] = sigma.numel();
   return reshape(to(sigma, x.dtype()), shape);
 }

@@ -5,8 +5,12 @@
 
 namespace brume::diffusion {
 
+/// Where EDM's noise levels end, and how its sampling times are spaced.
+/// @source Karras et al. 2022, arXiv:2206.00364, table 1
+inline constexpr double kEdmSigmaMin = 0.002, kEdmSigmaMax = 80, kEdmRho = 7;
+
 struct EDMNoiseSchedulerConfig {
-  double sigma_min = 0.002, sigma_max = 80, rho = 7;
+  double sigma_min = kEdmSigmaMin, sigma_max = kEdmSigmaMax, rho = kEdmRho;
   nn::OneOrMany<double> sigma_data = 0.5;  // one, or one per channel
   double P_mean = -1.2, P_std = 1.2;
   template <class V>

@@ -5,7 +5,7 @@
 namespace brume::diffusion {
 
 struct EDMLogUniformNoiseSchedulerConfig {
-  double sigma_min = 0.002, sigma_max = 80, rho = 7;
+  double sigma_min = kEdmSigmaMin, sigma_max = kEdmSigmaMax, rho = kEdmRho;
   nn::OneOrMany<double> sigma_data = 0.5;  // one, or one per channel
   template <class V>
   void fields(V& v) {

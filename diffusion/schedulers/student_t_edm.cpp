@@ -26,9 +26,7 @@ Tensor StudentTEDMNoiseScheduler::loss_weight(const Tensor& t) const {
 Tensor StudentTEDMNoiseScheduler::draw_noise(const Shape& shape, NoiseSource& noise,
                                              TensorOptions options) const {
   const Tensor n = noise.normal(shape, options);
-  Shape one_each = Shape::filled(shape.rank(), 1);
-  one_each[0] = shape[0];
-  return n * rsqrt(noise.gamma(one_each, nu_ / 2, options) * (2 / nu_));
+  return n * rsqrt(noise.gamma(one_per_sample(shape), nu_ / 2, options) * (2 / nu_));
 }
 
 }  // namespace brume::diffusion

@@ -5,7 +5,7 @@
 namespace brume::diffusion {
 
 struct StudentTEDMNoiseSchedulerConfig {
-  double sigma_min = 0.002, sigma_max = 80, rho = 7;
+  double sigma_min = kEdmSigmaMin, sigma_max = kEdmSigmaMax, rho = kEdmRho;
   double nu = 10;                          // degrees of freedom
   nn::OneOrMany<double> sigma_data = 0.5;  // one, or one per channel
   double P_mean = -1.2, P_std = 1.2;
