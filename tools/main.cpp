@@ -166,7 +166,8 @@ void add_selftest(CommandLine& line) {
       line.add("selftest", "prove every operation on this machine", [](CommandLine& chosen) {
         return tools::selftest(tools::device_named(chosen.device), chosen.coverage);
       });
-  app.add_flag("--coverage", line.coverage, "list what is proven instead");
+  app.add_flag("--coverage", line.coverage,
+               "list for each operation what is proven, and whether it holds");
   add_device_option(app, line);
 }
 

@@ -13,11 +13,8 @@ namespace {
 
 // What is checked of a row, as check_row has it: second derivatives on the CPU alone.
 const char* checks_of(const op_table::OpRow& row, Device device) {
-  const bool gradient = std::any_of(row.operands.begin(), row.operands.end(), [](const auto& o) {
-    using Kind = op_table::Operand::Kind;
-    return o.gradient && o.kind != Kind::integers && o.kind != Kind::booleans;
-  });
-  if (!gradient) return "value";
+  if (!(device == kCpu) && !row.flags.cpu_only.empty()) return "refusal";
+  if (!op_table::has_gradient(row)) return "value; has no gradient";
   return row.flags.second_order && device == kCpu ? "value, gradient, second" : "value, gradient";
 }
 
@@ -25,25 +22,24 @@ const char* checks_of(const op_table::OpRow& row, Device device) {
 
 int selftest(Device device, bool coverage) {
   const op_table::Rows rows = op_table::all_rows();
-  size_t width = 0, failed = 0, without_kernel = 0;
+  size_t width = 0, failed = 0, refused = 0;
   for (const auto& row : rows) width = std::max(width, row.name.size());
   for (const auto& row : rows) {
     const auto failures = op_table::check_row(row, device);
-    const bool missing = std::all_of(failures.begin(), failures.end(),
-                                     [](const op_table::Failure& f) { return f.missing_kernel; });
-    if (!failures.empty()) ++(missing ? without_kernel : failed);
+    const bool cpu_only = !(device == kCpu) && !row.flags.cpu_only.empty();
+    if (!failures.empty()) ++failed;
+    if (failures.empty() && cpu_only) ++refused;
     if (coverage)
       std::printf("%-*s  %-23s  %s\n", static_cast<int>(width), row.name.c_str(),
                   checks_of(row, device),
-                  failures.empty() ? "holds"
-                  : missing        ? "no kernel"
-                                   : "FAILED");
+                  !failures.empty() ? "FAILED"
+                  : cpu_only        ? cat("no kernel: ", row.flags.cpu_only).c_str()
+                                    : "holds");
     for (const auto& f : failures)
-      std::printf("%s  %s, %s: %s\n", f.missing_kernel ? "absent" : "FAILED", f.row.c_str(),
-                  f.check.c_str(), f.text.c_str());
+      std::printf("FAILED  %s, %s: %s\n", f.row.c_str(), f.check.c_str(), f.text.c_str());
   }
-  std::printf("%zu rows on the %s: %zu passed, %zu failed, %zu without a kernel\n", rows.size(),
-              name(device.type), rows.size() - failed - without_kernel, failed, without_kernel);
+  std::printf("%zu rows on the %s: %zu passed, %zu failed, %zu for the CPU alone\n", rows.size(),
+              name(device.type), rows.size() - failed - refused, failed, refused);
   if (const auto libraries = backend(device.type).libraries)
     std::printf("%s\n", libraries().c_str());
   return failed == 0 ? 0 : 1;

@@ -24,6 +24,10 @@ class RowCheck {
 
   std::vector<Failure> run() {
     if (!(device_ == kCpu)) {
+      if (!row_.flags.cpu_only.empty()) {
+        guarded("device", [&] { refused_by_device(); });
+        return std::move(failures_);
+      }
       guarded("device", [&] { device(); });
       guarded("device, f64", [&] { device_f64(); });
       guarded("device, half precision", [&] { device_half_precision(); });
@@ -33,6 +37,7 @@ class RowCheck {
       return std::move(failures_);
     }
     guarded("shape errors", [&] { shape_errors(); });
+    guarded("gradients", [&] { asked_gradients(); });
     guarded("finite differences", [&] { finite_differences(); });
     guarded("f32 against f64", [&] { precision(); });
     guarded("half precision", [&] { half_precision(); });
@@ -56,8 +61,6 @@ class RowCheck {
       f();
     } catch (const std::exception& e) {
       fail(cat("threw: ", e.what()));
-      const std::string text = e.what();
-      failures_.back().missing_kernel = text.find(": no kernel on this device") != text.npos;
     }
   }
 
@@ -163,6 +166,16 @@ class RowCheck {
           fail(cat("the error for", drawn, " names no shape: ", text));
       }
     }
+  }
+
+  void asked_gradients() {
+    const Tensors in = leaves(operands(DType::f32));
+    const auto any = [](const Tensors& list) {
+      return std::any_of(list.begin(), list.end(),
+                         [](const Tensor& x) { return x.defined() && requires_grad(x); });
+    };
+    if (any(in) && !any(row_.call(in)))
+      fail("the operands ask for gradients, but no result has any; make them constant()");
   }
 
   void finite_differences() {
@@ -330,29 +343,39 @@ class RowCheck {
     }
   }
 
+  Tensors on_device(const Tensors& host) const {
+    Tensors there;
+    for (const Tensor& x : host) there.push_back(transfer(x, device_));
+    return there;
+  }
   void device() {
     const WithF32Mode exact(F32Mode::exact);
     const Tensors host = operands(DType::f32);
-    Tensors there;
-    for (const Tensor& x : host) there.push_back(transfer(x, device_));
-    compare(outcome(there), outcome(host), row_.flags.bound, row_.flags.gradient_bound, "");
+    compare(outcome(on_device(host)), outcome(host), row_.flags.bound, row_.flags.gradient_bound,
+            "");
+  }
+  void refused_by_device() {
+    const Tensors there = on_device(operands(DType::f32));
+    try {
+      row_.call(there);
+      fail("the row is cpu_only, but the device computed it");
+    } catch (const DeviceError& e) {
+      const std::string text = e.what();
+      if (text.find(": no kernel on this device") == text.npos) fail(cat("threw: ", text));
+    }
   }
 
   void device_f64() {
     const Tensors host = operands(DType::f64);
-    Tensors there;
-    for (const Tensor& x : host) there.push_back(transfer(x, device_));
     constexpr double bound = 1e-11;
-    compare(outcome(there), outcome(host), bound, bound, "");
+    compare(outcome(on_device(host)), outcome(host), bound, bound, "");
   }
 
   // Element by element within the mode's own error, beside what exact sums in f32 may be off.
   void device_products(F32Mode mode) {
-    Tensors there, exact;
-    for (const Tensor& x : operands(DType::f32)) {
-      there.push_back(transfer(x, device_));
-      exact.push_back(convert(x, DType::f64));
-    }
+    const Tensors host = operands(DType::f32), there = on_device(host);
+    Tensors exact;
+    for (const Tensor& x : host) exact.push_back(convert(x, DType::f64));
     const Outcome want = outcome(exact), most = magnitude(exact);
     const WithF32Mode with_mode(mode);
     const Outcome got = outcome(there);
@@ -386,6 +409,13 @@ class RowCheck {
 bool is_name(char c) { return c == '_' || std::isalnum(static_cast<unsigned char>(c)) != 0; }
 
 }  // namespace
+
+bool has_gradient(const OpRow& row) {
+  return std::any_of(row.operands.begin(), row.operands.end(), [](const Operand& o) {
+    using Kind = Operand::Kind;
+    return o.gradient && o.kind != Kind::integers && o.kind != Kind::booleans;
+  });
+}
 
 std::vector<Failure> check_row(const OpRow& row, Device device) {
   return RowCheck(row, device).run();

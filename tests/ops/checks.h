@@ -10,13 +10,15 @@ namespace brume::op_table {
 
 struct Failure {
   std::string row, check, text;
-  /// The device has no kernel for this yet, which is legal, as long as it says so.
-  bool missing_kernel = false;
 };
+
+/// Whether the row's results have gradients, for which its operands ask.
+bool has_gradient(const OpRow& row);
 
 /// On the CPU every check that applies to the row: shape errors, finite differences (first and
 /// second order), f32 against f64, half types, strides, threads, batches, changed saved values. On
-/// another device, that results and gradients are the CPU's.
+/// another device, that results and gradients are the CPU's; of a row that is cpu_only, that the
+/// device says that it has no kernel.
 std::vector<Failure> check_row(const OpRow& row, Device device = kCpu);
 
 /// Only that results and gradients in f32 have the same bits on 1, 2, 3, 4 and 7 threads.

@@ -36,7 +36,8 @@ inline Operand integers(const Shape& shape, int64_t low, int64_t high) {
 inline Operand booleans(const Shape& shape) {
   return {Operand::Kind::booleans, shape, 0, 1, false};
 }
-/// A floating operand that the operation has no gradient for.
+/// A floating operand that the operation has no gradient for; all are, if only integers or booleans
+/// come out.
 inline Operand constant(Operand operand) {
   operand.gradient = false;
   return operand;
@@ -73,6 +74,8 @@ struct OpFlags {
   /// Axis 0 of the first so many operands and of the results counts samples: a sample alone gives
   /// the same bits.
   int batch = 0;
+  /// Why the operation runs on the CPU alone; without a reason every device must have its kernels.
+  std::string cpu_only = {};
   /// Operand shapes that must raise a ShapeError that names the operation.
   std::vector<std::vector<Shape>> refuses = {};
 };
