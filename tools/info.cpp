@@ -102,19 +102,19 @@ void print_run(const Json& run) {
 }
 
 int info_of_array(const std::string& path, bool json) {
-  const Tensor x = io::read_npy(path);
+  const auto [dtype, sizes] = io::read_npy_header(path);
   Json shape = Json::array();
-  for (int64_t n : x.shape()) shape.push_back(n);
+  for (int64_t n : sizes) shape.push_back(n);
   const Json all{{"file", path},
                  {"format", "npy"},
-                 {"dtype", to_string(x.dtype())},
+                 {"dtype", to_string(dtype)},
                  {"shape", shape},
-                 {"bytes", x.numel() * item_size(x.dtype())}};
+                 {"bytes", numel(sizes) * item_size(dtype)}};
   if (json)
     std::printf("%s\n", dump_json(all, 2).c_str());
   else
     std::printf("%-16s npy\n%-16s %s %s\n", "format", "array",
-                std::string(to_string(x.dtype())).c_str(), shape.dump().c_str());
+                std::string(to_string(dtype)).c_str(), shape.dump().c_str());
   return 0;
 }
 

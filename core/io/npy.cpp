@@ -178,10 +178,15 @@ Shape reversed(const Shape& shape) {
   return out;
 }
 
-}  // namespace
+// An open file whose header has been found to fit what follows it.
+struct NpyFile {
+  File file;
+  StoredArray array;
+  bool fortran_order;
+};
 
-Tensor read_npy(const std::string& path, const NpyOptions& options) {
-  const File file = File::open(path);
+NpyFile open_npy(const std::string& path, const NpyOptions& options) {
+  File file = File::open(path);
   const uint64_t file_bytes = file.size();
   uint64_t data_begin = 0;
   const std::string text = read_header(file, file_bytes, options.max_header_bytes, &data_begin);
@@ -195,10 +200,22 @@ Tensor read_npy(const std::string& path, const NpyOptions& options) {
                      " bytes, but only ", left, " follow the header");
   check<FormatError>(options.allow_trailing_bytes || bytes == left, path, ": ", left - bytes,
                      " bytes follow the array; allow_trailing_bytes accepts them");
-  if (*header.fortran_order) array.shape = reversed(array.shape);
+  return {std::move(file), std::move(array), *header.fortran_order};
+}
+
+}  // namespace
+
+NpyHeader read_npy_header(const std::string& path, const NpyOptions& options) {
+  const StoredArray array = open_npy(path, options).array;
+  return {array.dtype(), array.shape};
+}
+
+Tensor read_npy(const std::string& path, const NpyOptions& options) {
+  auto [file, array, fortran_order] = open_npy(path, options);
+  if (fortran_order) array.shape = reversed(array.shape);
   const Tensor x = empty(array.shape, {.dtype = array.dtype()});
   read_elements(file, array, path, x.data());
-  if (!*header.fortran_order) return x;
+  if (!fortran_order) return x;
   return relayout(alias(x, reversed(x.shape()), reversed(x.strides())), Layout::row_major);
 }
 

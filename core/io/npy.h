@@ -15,6 +15,13 @@ struct NpyOptions {
   bool allow_trailing_bytes = false;
 };
 
+struct NpyHeader {
+  DType dtype;  // that read_npy gives
+  Shape shape;
+};
+/// What a file says of its array; no element is read. @throws as read_npy
+NpyHeader read_npy_header(const std::string& path, const NpyOptions& options = {});
+
 /// The array as a row-major tensor, from either byte order and either memory order.
 /// i1, i2 and u2 become i32, u4 becomes i64.
 /// @throws IoError; FormatError on anything else, such as objects, strings or complex numbers

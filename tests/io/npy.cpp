@@ -89,6 +89,18 @@ TEST_CASE("npy: column-major arrays load in row-major order") {
   CHECK(y.to_vector<int32_t>() == std::vector<int32_t>{0, 1, 2, 3, 4, 5});
 }
 
+TEST_CASE("npy: the header is read without the elements") {
+  const TemporaryFolder folder;
+  // An array that read_npy refuses: 7 is no boolean.
+  put(folder / "x.npy", npy_bytes(header("'|b1'", "True", "(2, 4)"), std::string(8, '\7')));
+  CHECK_THROWS_AS(io::read_npy(folder / "x.npy"), FormatError);
+  const io::NpyHeader of = io::read_npy_header(folder / "x.npy");
+  CHECK(of.dtype == DType::boolean);
+  CHECK(of.shape == Shape{2, 4});
+  put(folder / "x.npy", npy_bytes(header("'<f4'", "False", "(2, 4)"), std::string(31, '\0')));
+  CHECK_THROWS_AS(io::read_npy_header(folder / "x.npy"), FormatError);
+}
+
 TEST_CASE("npy: the header may be spaced and ordered as it likes") {
   const std::string data("\7");
   for (const std::string text :
