@@ -207,11 +207,14 @@ void save(const Module& module, const std::string& path, io::Metadata notes) {
 }
 
 Ref<Module> load(const std::string& path, const LoadOptions& options) {
-  ModelFile file = open_model_file(path);
-  const std::string who = cat("load: '", path, "'");
+  return load(open_model_file(path), options);
+}
+
+Ref<Module> load(ModelFile file, const LoadOptions& options) {
+  const std::string who = cat("load: '", file.path, "'");
   check<FormatError>(!file.class_name.empty(), who,
                      " does not say of which class it is; make the module and use load_state");
-  Json described{{"module", file.class_name}, {"args", parse_json(file.config, path)}};
+  Json described{{"module", file.class_name}, {"args", parse_json(file.config, file.path)}};
   if (!options.override_args.empty())
     override_arguments(described, parse_json(options.override_args, "override_args"), who);
   Ref<Module> module;

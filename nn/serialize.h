@@ -8,6 +8,7 @@
 
 #include <brume/core/io/safetensors.h>
 #include <brume/nn/key_patterns.h>
+#include <brume/nn/model_file.h>
 #include <brume/nn/module.h>
 
 namespace brume::nn {
@@ -35,6 +36,7 @@ struct LoadOptions {
 /// not
 ///         be replaced, or the state does not fit (everything that does not is listed)
 Ref<Module> load(const std::string& path, const LoadOptions& options = {});
+Ref<Module> load(ModelFile file, const LoadOptions& options = {});
 /// @throws FormatError if the file holds another class
 template <class M>
 Ref<M> load(const std::string& path, const LoadOptions& options = {}) {

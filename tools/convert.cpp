@@ -21,10 +21,10 @@ io::Metadata sampling_notes(const io::Metadata& notes) {
 void convert_as(const ConvertArguments& a, const std::string& in, const nn::ModelFile& file) {
   check<Error>(file.class_name.empty(), "--as: '", in, "' holds a ", file.class_name,
                " already; leave it out");
-  const std::string like = model_of(a.like);
+  const nn::ModelFile like = nn::open_model_file(model_of(a.like));
   const nn::Ref<nn::Module> module = load_model(like);
   nn::load_state(*module, in);
-  nn::save(*module, a.out, sampling_notes(nn::open_model_file(like).notes));
+  nn::save(*module, a.out, sampling_notes(like.notes));
 }
 
 }  // namespace
@@ -34,8 +34,8 @@ int convert_file(const ConvertArguments& a) {
   const nn::ModelFile file = nn::open_model_file(in);
   if (!a.like.empty()) {
     convert_as(a, in, file);
-  } else if (nn::is_checkpoint(in)) {
-    nn::save(*load_model(in), a.out, sampling_notes(file.notes));
+  } else if (nn::is_checkpoint(file)) {
+    nn::save(*load_model(file), a.out, sampling_notes(file.notes));
   } else {
     std::vector<std::pair<std::string, Tensor>> state;
     for (const nn::StoredTensor& t : file.tensors) state.emplace_back(t.name, t.read());

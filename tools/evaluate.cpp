@@ -119,7 +119,7 @@ int evaluate(const EvaluateArguments& a) {
 
   Verdict verdict;
   if (!a.classifier.empty()) {
-    const nn::Ref<nn::Module> classifier = load_model(model_of(a.classifier));
+    const nn::Ref<nn::Module> classifier = load_model(nn::open_model_file(model_of(a.classifier)));
     verdict.classifier_accuracy = accuracy(*classifier, nn::all_of(*data.holdout).x, held.labels);
     verdict.named_as_asked = accuracy(*classifier, x, asked);
   }

@@ -28,16 +28,15 @@ std::string model_of(const std::string& path) {
   return *newest;
 }
 
-nn::Ref<nn::Module> load_model(const std::string& file) {
+nn::Ref<nn::Module> load_model(const nn::ModelFile& file) {
   diffusion::register_builtin();
-  const nn::ModelFile said = nn::open_model_file(file);
   check<FormatError>(
-      !said.class_name.empty(), "'", file,
-      "' holds tensors, but not of which class and arguments they are; brume convert ", file,
+      !file.class_name.empty(), "'", file.path,
+      "' holds tensors, but not of which class and arguments they are; brume convert ", file.path,
       " OUT.safetensors --as MODEL takes those of a file or run that says them");
-  if (const auto unknown =
-          unknown_class({{"module", said.class_name}, {"args", parse_json(said.config, file)}}))
-    throw FormatError(cat("'", file, "' holds a ", io::quote(unknown->name),
+  if (const auto unknown = unknown_class(
+          {{"module", file.class_name}, {"args", parse_json(file.config, file.path)}}))
+    throw FormatError(cat("'", file.path, "' holds a ", io::quote(unknown->name),
                           ", which brume does not have; a program that registers the class can "
                           "load it"));
   const auto model = nn::is_checkpoint(file) ? nn::load_averaged(file) : nn::load(file);

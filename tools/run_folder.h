@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include <brume/nn/model_file.h>
 #include <brume/nn/module.h>
 
 namespace brume::tools {
@@ -12,9 +13,9 @@ namespace brume::tools {
 /// has neither; FormatError as nn::whole_checkpoint
 std::string model_of(const std::string& path);
 
-/// The module of such a file, a checkpoint's with its averaged weights, in evaluation mode.
+/// The module of a file, a checkpoint's with its averaged weights, in evaluation mode.
 /// @throws FormatError if the file does not say its class
-nn::Ref<nn::Module> load_model(const std::string& file);
+nn::Ref<nn::Module> load_model(const nn::ModelFile& file);
 
 /// The run folder that `path` means: a folder itself, of RUN/model.safetensors and
 /// RUN/checkpoints/... RUN.

@@ -103,23 +103,22 @@ void check_solver(const DrawOptions& o) {
 }
 
 Sampler open_sampler(const std::string& path, Device device) {
-  const std::string file = model_of(path);
+  const nn::ModelFile file = nn::open_model_file(model_of(path));
   Sampler sampler{.model = load_model(file), .notes = {}};
-  check<Error>(diffusion::is_model(*sampler.model), "'", file, "' holds a ",
+  check<Error>(diffusion::is_model(*sampler.model), "'", file.path, "' holds a ",
                sampler.model->class_name(),
                ", from which no samples can be drawn: it is no "
                "diffusion model");
   sampler.model->to(device);
-  const io::Metadata texts = nn::open_model_file(file).notes;
-  const auto notes = texts.find(kSamplingKey);
-  if (notes != texts.end())
-    sampler.notes = nn::config_from_json<SamplingNotes>(notes->second, file);
+  const auto notes = file.notes.find(kSamplingKey);
+  if (notes != file.notes.end())
+    sampler.notes = nn::config_from_json<SamplingNotes>(notes->second, file.path);
   // The notes come from a file, which may claim anything.
   constexpr int64_t kMostClasses = 1 << 20;
   const int64_t classes = sampler.notes.classes;
-  check<FormatError>(classes >= 0 && classes <= kMostClasses, file, ": ", kSamplingKey,
+  check<FormatError>(classes >= 0 && classes <= kMostClasses, file.path, ": ", kSamplingKey,
                      " wants 0 to ", kMostClasses, " classes, got ", classes);
-  check<FormatError>(numel(Shape(sampler.notes.shape)) > 0, file, ": ", kSamplingKey,
+  check<FormatError>(numel(Shape(sampler.notes.shape)) > 0, file.path, ": ", kSamplingKey,
                      " wants a shape of positive sizes, got ", Shape(sampler.notes.shape));
   return sampler;
 }

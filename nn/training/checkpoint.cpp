@@ -5,9 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include <brume/core/io/quote.h>
-#include <brume/core/io/safetensors.h>
 #include <brume/core/json.h>
-#include <brume/nn/model_file.h>
 #include <brume/nn/registry.h>
 #include <brume/nn/serialize.h>
 
@@ -23,18 +21,23 @@ void add_prefixed(Tensors& out, std::string_view prefix, const NamedTensors& ten
   for (const auto& [name, tensor] : tensors) out.emplace_back(cat(prefix, name), tensor);
 }
 
-NamedTensors read_prefixed(const io::SafetensorsFile& file, std::string_view prefix) {
+NamedTensors read_prefixed(const ModelFile& file, std::string_view prefix) {
   NamedTensors out;
-  for (const auto& entry : file.entries())
-    if (entry.name.starts_with(prefix))
-      out.push_back({entry.name.substr(prefix.size()), file.read(entry)});
+  for (const StoredTensor& t : file.tensors)
+    if (t.name.starts_with(prefix)) out.push_back({t.name.substr(prefix.size()), t.read()});
   return out;
 }
 
-const std::string& metadata_of(const io::SafetensorsFile& file, std::string_view key) {
-  const auto found = file.metadata().find(key);
-  check<FormatError>(found != file.metadata().end(), "'", file.path(),
-                     "' is no training checkpoint: its metadata has no '", key, "'");
+// A checkpoint's notes on its training; it says its class and arguments as every model file.
+const std::string& training_notes(const ModelFile& file) {
+  const auto found = file.notes.find(kTrainKey);
+  const char* missing = found == file.notes.end() ? kTrainKey
+                        : file.class_name.empty() ? kClassKey
+                        : file.config.empty()     ? kConfigKey
+                                                  : nullptr;
+  check<FormatError>(missing == nullptr, "'", file.path,
+                     "' is no training checkpoint: its metadata has no '", missing ? missing : "",
+                     "'");
   return found->second;
 }
 
@@ -57,8 +60,11 @@ int64_t count(const Json& value) {
   return static_cast<int64_t>(whole_number(value, uint64_t{1} << 53));
 }
 
-Position read_position(const io::SafetensorsFile& file) {
-  const Json json = parse_json(metadata_of(file, kTrainKey), file.path());
+Position read_position(const ModelFile& file) {
+  const Json json = parse_json(training_notes(file), file.path);
+  const auto unreadable = [&](const char* why) {
+    return FormatError(cat("'", file.path, "': its training position cannot be read: ", why));
+  };
   try {
     const Json &rng = json.at("rng"), &loss = json.at("loss");
     return {.step = count(json.at("step")),
@@ -67,9 +73,10 @@ Position read_position(const io::SafetensorsFile& file) {
             .seed = whole_number(rng.at(0), UINT64_MAX),
             .offset = whole_number(rng.at(1), UINT64_MAX),
             .loss = {.sum = loss.at(0).get<double>(), .count = count(loss.at(1))}};
-  } catch (const std::exception& error) {
-    throw FormatError(
-        cat("'", file.path(), "': its training position cannot be read: ", error.what()));
+  } catch (const FormatError& error) {
+    throw unreadable(error.what());
+  } catch (const Json::exception& error) {  // a key is missing, or a value of another type
+    throw unreadable(error.what());
   }
 }
 
@@ -96,16 +103,16 @@ void save_checkpoint(const std::string& path, const TrainState& state, io::Metad
 }
 
 void load_checkpoint(const std::string& path, TrainState& state) {
-  const io::SafetensorsFile file = io::open_safetensors(path);
+  const ModelFile file = open_model_file(path);
   const Position position = read_position(file);
   const NamedTensors model = read_prefixed(file, kModel);
   const NamedTensors averages = read_prefixed(file, kAverages);
   const NamedTensors optimizer = read_prefixed(file, kOptimizer);
-  check<FormatError>(metadata_of(file, kClassKey) == state.model.class_name(), "'", path,
-                     "' is the checkpoint of a ", io::printable(metadata_of(file, kClassKey)),
+  check<FormatError>(file.class_name == state.model.class_name(), "'", path,
+                     "' is the checkpoint of a ", io::printable(file.class_name),
                      ", this model is a ", state.model.class_name());
   const std::vector<Difference> differences =
-      config_differences(metadata_of(file, kConfigKey), state.model.config_json());
+      config_differences(file.config, state.model.config_json());
   check<FormatError>(differences.empty(), "'", path,
                      "' is the checkpoint of another model: ", to_string(differences));
   // All that can refuse does so before anything changes; the model refuses as load_state begins.
@@ -122,25 +129,25 @@ void load_checkpoint(const std::string& path, TrainState& state) {
   state.step = position.step;
 }
 
-Ref<Module> load_averaged(const std::string& path) {
-  const io::SafetensorsFile file = io::open_safetensors(path);
+Ref<Module> load_averaged(const ModelFile& file) {
   (void)read_position(file);
-  Ref<Module> module = construct(metadata_of(file, kClassKey), metadata_of(file, kConfigKey));
+  Ref<Module> module = construct(file.class_name, file.config);
   load_state(*module, read_prefixed(file, kModel));
   const KeyReport report =
       load_state(*module, read_prefixed(file, kAverages), Strictness::loose);  // no buffers
-  check<FormatError>(report.unexpected.empty(), "'", path, "': it has averages of what ",
+  check<FormatError>(report.unexpected.empty(), "'", file.path, "': it has averages of what ",
                      module->class_name(), " has not");
   for (const NamedTensor& p : module->parameters())
     check<FormatError>(
         std::find(report.missing.begin(), report.missing.end(), p.name) == report.missing.end(),
-        "'", path, "': it has no average of '", p.name, "'");
+        "'", file.path, "': it has no average of '", p.name, "'");
   module->eval();
   return module;
 }
 
-bool is_checkpoint(const std::string& path) {
-  return open_model_file(path).notes.contains(kTrainKey);
-}
+Ref<Module> load_averaged(const std::string& path) { return load_averaged(open_model_file(path)); }
+
+bool is_checkpoint(const ModelFile& file) { return file.notes.contains(kTrainKey); }
+bool is_checkpoint(const std::string& path) { return is_checkpoint(open_model_file(path)); }
 
 }  // namespace brume::nn

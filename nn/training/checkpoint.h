@@ -7,6 +7,7 @@
 #include <brume/core/io/safetensors.h>
 #include <brume/core/random.h>
 #include <brume/nn/data/loader.h>
+#include <brume/nn/model_file.h>
 #include <brume/nn/module.h>
 #include <brume/nn/optim/ema.h>
 #include <brume/nn/optim/optimizer.h>
@@ -49,8 +50,10 @@ void load_checkpoint(const std::string& path, TrainState& state);
 /// The model alone, rebuilt from a checkpoint with its averaged weights, in evaluation mode.
 /// @throws FormatError unless the file has the average of every parameter and of nothing else
 Ref<Module> load_averaged(const std::string& path);
+Ref<Module> load_averaged(const ModelFile& file);
 
 /// Whether the file says that it is a training checkpoint.
 bool is_checkpoint(const std::string& path);
+bool is_checkpoint(const ModelFile& file);
 
 }  // namespace brume::nn
