@@ -299,7 +299,7 @@ std::vector<int64_t> parse_list(const std::string& text, const std::string& who)
     const int64_t high =
         dash == std::string_view::npos ? low : parse_number(part.substr(dash + 1), who);
     check<FormatError>(low >= 0 && low <= high && high - low < kMostAtOnce, who, ": '", part,
-                       "' is no range");
+                       "' is no range of up to ", kMostAtOnce, " numbers");
     for (int64_t i = low; i <= high; ++i) out.push_back(i);
     begin = end + 1;
   }
