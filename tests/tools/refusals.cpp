@@ -132,14 +132,14 @@ TEST_CASE("a classifier is no model to draw from, and is said to be none") {
 TEST_CASE("a file with a class that the program does not have is said to hold one") {
   nn::write_model_file("tool_own.safetensors", "EDMPreconditioner",
                        R"({"model": {"module": "MyNet", "args": {}}})", {}, {});
-  check_says(error_of([] { tools::load_model("tool_own.safetensors"); }),
+  check_says(error_of([] { tools::load_model(nn::open_model_file("tool_own.safetensors")); }),
              {"'tool_own.safetensors' holds a 'MyNet', which brume does not have"});
 }
 
 TEST_CASE("what a model's file says of its samples may be anything, and is checked") {
   REQUIRE(train("tool_claims", {}) == 0);
   const auto refusal = [](const char* notes) {
-    const auto model = tools::load_model("tool_claims/model.safetensors");
+    const auto model = tools::load_model(nn::open_model_file("tool_claims/model.safetensors"));
     nn::save(*model, "tool_claims.safetensors", {{tools::kSamplingKey, notes}});
     return error_of([] { tools::sample(four_samples("tool_claims.safetensors")); });
   };
