@@ -18,6 +18,12 @@ constexpr const char *kState = "model.pt", *kArguments = "args.json", *kMetadata
 constexpr const char* kVersion = "mdlus_file_version";
 // An argument that is a module: this, a dot, and the names of the arguments on the way to it.
 constexpr std::string_view kPlaceholder = "__physicsnemo.Module__";
+constexpr const char* kModule = "__module__";
+
+// A fact about the module of that placeholder, among those of the whole file.
+std::string key_of(const std::string& path, const char* fact) {
+  return path.empty() ? fact : cat(path, ".", fact);
+}
 
 // The members, whichever archive they lie in.
 class Members {
@@ -111,23 +117,23 @@ const std::string& text_at(const Json& object, const std::string& key, const std
 // nests. `path` is its placeholder; that of the whole is "".
 class NestedReader {
  public:
-  NestedReader(Json arguments, Json metadata, std::string who)
-      : all_(std::move(arguments)), metadata_(std::move(metadata)), who_(std::move(who)) {}
+  NestedReader(Json arguments, io::Metadata& notes, std::string who)
+      : all_(std::move(arguments)), notes_(notes), who_(std::move(who)) {}
 
   Json read(const Json& described, const std::string& path, int depth) const {
     constexpr int kDeepest = 16;
     check<FormatError>(depth <= kDeepest, who_, ": modules nested deeper than ", kDeepest);
     const std::string& python_name = text_at(described, "__name__", who_);
-    const ReferenceClass its_class =
-        reference_class(python_name, text_at(described, "__module__", who_));
+    const std::string& module = text_at(described, kModule, who_);
+    const ReferenceClass its_class = reference_class(python_name, module);
     const auto found = described.find("__args__");
     check<FormatError>(found != described.end() && found->is_object(), who_, ": ",
                        io::quote(python_name), " has no __args__");
     Json arguments = *found;
-    const std::string version_key = path.empty() ? kVersion : cat(path, ".", kVersion);
-    if (const auto version = metadata_.find(version_key);
-        version != metadata_.end() && version->is_string())
-      update_arguments(its_class, version->get<std::string>(), who_, arguments);
+    if (reference_class(its_class.name).module != its_class.module)
+      notes_[key_of(path, kModule)] = module;  // somebody's own: its versions are not ours to judge
+    else if (const auto version = notes_.find(key_of(path, kVersion)); version != notes_.end())
+      update_arguments(its_class, version->second, who_, arguments);
     for (const auto& argument : arguments.items()) {
       Json& value = argument.value();
       if (!value.is_string() || !value.get_ref<const std::string&>().starts_with(kPlaceholder))
@@ -146,22 +152,30 @@ class NestedReader {
   Json read() const { return read(all_, "", 1); }
 
  private:
-  Json all_, metadata_;
+  Json all_;
+  io::Metadata& notes_;
   std::string who_;
 };
 
 // The other way round: describes `module`, and what it nests beside the whole's description.
-Json write_nested(const Json& module, const std::string& path, Json& all, Json& metadata) {
-  const auto its_class = reference_class(module.at("module").get_ref<const std::string&>());
-  metadata[path.empty() ? kVersion : cat(path, ".", kVersion)] = its_class.version;
+Json write_nested(const Json& module, const std::string& path, const io::Metadata& notes, Json& all,
+                  Json& metadata) {
+  auto its_class = reference_class(module.at("module").get_ref<const std::string&>());
+  if (const auto own = notes.find(key_of(path, kModule)); own != notes.end()) {
+    its_class.python_name = its_class.name;
+    its_class.module = own->second;
+    if (const auto version = notes.find(key_of(path, kVersion)); version != notes.end())
+      its_class.version = version->second;
+  }
+  metadata[key_of(path, kVersion)] = its_class.version;
   Json arguments = module.at("args");
-  Json described{{"__name__", its_class.python_name}, {"__module__", its_class.module}};
+  Json described{{"__name__", its_class.python_name}, {kModule, its_class.module}};
   for (const auto& argument : arguments.items()) {
     Json& value = argument.value();
     if (!value.is_object() || !value.contains("module") || !value.contains("args")) continue;
     const std::string nested =
         cat(path.empty() ? kPlaceholder : std::string_view(path), ".", argument.key());
-    Json inner = write_nested(value, nested, all, metadata);
+    Json inner = write_nested(value, nested, notes, all, metadata);
     all[nested] = std::move(inner);
     value = nested;
   }
@@ -179,12 +193,11 @@ Mdlus open_mdlus(const std::shared_ptr<const io::ByteSource>& archive) {
     check<FormatError>(value.is_object(), who, ": wanted an object");
     return value;
   };
-  Json metadata = parse(kMetadata);
+  const Json metadata = parse(kMetadata);
   io::Metadata notes;
   for (const auto& entry : metadata.items())
     if (entry.value().is_string()) notes[entry.key()] = entry.value().get<std::string>();
-  const NestedReader reader(parse(kArguments), std::move(metadata),
-                            cat(archive->who(), ": ", kArguments));
+  const NestedReader reader(parse(kArguments), notes, cat(archive->who(), ": ", kArguments));
   const Json module = reader.read();
   return {.class_name = module["module"].get<std::string>(),
           .config = dump_json(module["args"]),
@@ -196,10 +209,10 @@ void save_mdlus(const std::string& path, const std::string& class_name, const st
                 std::span<const std::pair<std::string, Tensor>> state, const io::Metadata& notes) {
   Json nested = Json::object(), metadata{{"physicsnemo_version", nullptr}};
   Json arguments = write_nested({{"module", class_name}, {"args", parse_json(config, class_name)}},
-                                "", nested, metadata);
+                                "", notes, nested, metadata);
   arguments.update(nested);
   for (const auto& [key, value] : notes)
-    if (!metadata.contains(key)) metadata[key] = value;
+    if (!metadata.contains(key) && !key.ends_with(kModule)) metadata[key] = value;
   // An array: a vector would copy the state out of its list.
   const io::ZipMember members[] = {{kState, io::torch_bytes(state)},
                                    {kArguments, to_python_json(arguments)},

@@ -18,7 +18,8 @@ struct ReferenceClass {
 
 /// By our name. A class that the reference lacks is of the module "brume".
 ReferenceClass reference_class(const std::string& name);
-/// By what a file says; our name is the Python one where nothing else is known.
+/// By what a file says. A class of a module that is not the reference's, or that the table lacks,
+/// keeps its name and module.
 ReferenceClass reference_class(const std::string& python_name, std::string_view module);
 
 /// Rewrites arguments that `version` of the class wrote into today's.

@@ -13,6 +13,8 @@
 #include <brume/core/io/zip.h>
 #include <brume/core/json.h>
 #include <brume/nn/layers/linear.h>
+#include <brume/nn/model_file.h>
+#include <brume/nn/models/dit.h>
 #include <brume/nn/models/song_unet.h>
 #include <brume/nn/reference_classes.h>
 #include <brume/nn/registry.h>
@@ -86,7 +88,7 @@ std::string linear_file(const std::string& path, const std::string& arguments,
 }
 
 const std::string kLinear =
-    R"({"__name__": "Linear", "__module__": "m", "__args__": {"in_features": 2, "out_features": 1}})";
+    R"({"__name__": "Linear", "__module__": "brume", "__args__": {"in_features": 2, "out_features": 1}})";
 bool contains(const std::string& text, const char* part) { return text.find(part) != text.npos; }
 
 }  // namespace
@@ -119,6 +121,45 @@ TEST_CASE("a .mdlus has the members, placeholders and tokens of the reference") 
   CHECK(contains(metadata, R"("mdlus_file_version": "0.1.0")"));
   CHECK(contains(metadata, R"("__physicsnemo.Module__.inner.inner.mdlus_file_version": "0.1.0")"));
   CHECK(contains(metadata, R"("note": "of mine")"));
+}
+
+TEST_CASE("a part that the reference has is written under the reference's module") {
+  if (!io::has_zip()) return;
+  const TemporaryFile file("brume_nn_part.mdlus");
+  const nn::PatchEmbed2DTokenizerConfig tokens{
+      .input_size = 8, .patch_size = 4, .in_channels = 1, .hidden_size = 8};
+  nn::DiTConfig config{.input_size = 8, .in_channels = 1, .patch_size = 4, .hidden_size = 8};
+  config.depth = 1;
+  config.tokenizer = nn::Ref<nn::Module>(nn::make<nn::PatchEmbed2DTokenizer>(tokens));
+  nn::save(*nn::make<nn::DiT>(config), file.path);
+  CHECK(contains(
+      read(io::ZipFile(std::make_shared<io::FileSource>(file.path)), "args.json"),
+      R"({"__name__": "PatchEmbed2DTokenizer", "__module__": "physicsnemo.nn.module.dit_layers")"));
+}
+
+TEST_CASE("a file keeps the Python modules and versions of somebody's own classes") {
+  if (!io::has_zip()) return;
+  const TemporaryFile file("brume_nn_theirs.mdlus"), between("brume_nn_theirs.safetensors"),
+      again("brume_nn_theirs_again.mdlus");
+  linear_file(
+      file.path,
+      R"({"__name__": "DiT", "__module__": "mypkg.nets", "__args__": {"inner": "__physicsnemo.Module__.inner"},)"
+      R"( "__physicsnemo.Module__.inner": {"__name__": "UNet", "__module__": "mypkg", "__args__": {"n": 4}}})",
+      R"({"mdlus_file_version": "1.2.0", "__physicsnemo.Module__.inner.mdlus_file_version": "7.0.0"})");
+  const auto copy = [](const std::string& from, const std::string& to) {
+    const nn::ModelFile f = nn::open_model_file(from);
+    nn::write_model_file(to, f.class_name, f.config, {}, f.notes);
+  };
+  copy(file.path, between.path);
+  copy(between.path, again.path);
+  const io::ZipFile zip(std::make_shared<io::FileSource>(again.path));
+  const std::string arguments = read(zip, "args.json"), metadata = read(zip, "metadata.json");
+  CHECK(contains(arguments, R"({"__name__": "DiT", "__module__": "mypkg.nets", "__args__")"));
+  CHECK(
+      contains(arguments, R"({"__name__": "UNet", "__module__": "mypkg", "__args__": {"n": 4}})"));
+  CHECK(contains(metadata, R"("mdlus_file_version": "1.2.0")"));
+  CHECK(contains(metadata, R"("__physicsnemo.Module__.inner.mdlus_file_version": "7.0.0")"));
+  CHECK(!contains(metadata, "mypkg"));
 }
 
 TEST_CASE("a .pt holds the state alone, and any file's state loads into a module") {
@@ -212,7 +253,7 @@ TEST_CASE("a .mdlus that is not as the reference writes it is refused") {
                  "did you mean 'Linear'?"));
   CHECK(contains(
       refuse(
-          R"({"__name__": "Linear", "__module__": "m", "__args__": {"in_features": 2, "out_features": 1, "bais": true}})"),
+          R"({"__name__": "Linear", "__module__": "brume", "__args__": {"in_features": 2, "out_features": 1, "bais": true}})"),
       "did you mean 'bias'?"));
   for (const char* placeholder :
        {"__physicsnemo.Module__.other", "__physicsnemo.Module__",
