@@ -10,25 +10,29 @@ namespace {
 
 using Texts = std::vector<std::string_view>;
 
-// What each '*' of the pattern stands for, or nothing if the text does not fit.
+// What each '*' of the pattern stands for, the first ones as little as they can, or nothing if the
+// text does not fit. No star is looked at twice: a literal part that is found early leaves more for
+// those behind it.
 std::optional<Texts> starred_texts(std::string_view pattern, std::string_view text) {
-  const size_t star = pattern.find('*');
+  size_t star = pattern.find('*');
   if (star == pattern.npos) return text == pattern ? std::optional<Texts>(Texts{}) : std::nullopt;
-  if (text.substr(0, star) != pattern.substr(0, star)) return std::nullopt;
-  const std::string_view behind = pattern.substr(star + 1), rest = text.substr(star);
-  // Where the text behind the star can begin: before its first literal part, or at the end.
-  const std::string_view literal = behind.substr(0, behind.find('*'));
-  for (size_t at = 0; at <= rest.size(); ++at) {
-    at = literal.size() == behind.size() ? rest.size() - std::min(rest.size(), literal.size())
-                                         : rest.find(literal, at);
-    if (at > rest.size()) return std::nullopt;
-    if (std::optional<Texts> texts = starred_texts(behind, rest.substr(at))) {
-      texts->insert(texts->begin(), rest.substr(0, at));
+  if (!text.starts_with(pattern.substr(0, star))) return std::nullopt;
+  text.remove_prefix(star);
+  Texts texts;
+  for (;;) {
+    pattern.remove_prefix(star + 1);
+    star = pattern.find('*');
+    const std::string_view literal = pattern.substr(0, star);
+    if (star == pattern.npos) {
+      if (!text.ends_with(literal)) return std::nullopt;
+      texts.push_back(text.substr(0, text.size() - literal.size()));
       return texts;
     }
-    if (literal.size() == behind.size()) return std::nullopt;
+    const size_t at = text.find(literal);
+    if (at == text.npos) return std::nullopt;
+    texts.push_back(text.substr(0, at));
+    text.remove_prefix(at + literal.size());
   }
-  return std::nullopt;
 }
 
 std::string filled_in(std::string_view to, const Texts& texts) {

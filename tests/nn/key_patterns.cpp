@@ -69,3 +69,11 @@ TEST_CASE("a table of keys loads somebody's state dict into a module of one's ow
           nn::load_state(*ours, file.path, {{"net.fc*.inner.*", "layers.*.*"}});
         }).find("unexpected: net.steps") != std::string::npos);
 }
+
+TEST_CASE("many stars cost no more than few") {
+  std::string pattern, text(60, 'a');
+  for (int i = 0; i < 30; ++i) pattern += "*a";
+  CHECK(!nn::fits_pattern(text, pattern + "*b"));
+  CHECK(nn::fits_pattern(text + "b", pattern + "*b"));
+  CHECK(nn::renamed_key("x.a.b.a.b", {{"*.a.*b", "*-*"}}) == "x-b.a.");
+}
