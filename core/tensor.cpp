@@ -135,13 +135,21 @@ Tensor from_memory(void* data, const Shape& shape, DType dtype, std::function<vo
 Tensor alias(const Tensor& x, const Shape& shape, const Strides& strides, int64_t offset) {
   check(shape.rank() == strides.rank(), "alias: shape ", shape, " and strides ", strides,
         " differ in rank");
-  int64_t first = x.impl().offset + offset, last = first;
-  for (int i = 0; i < shape.rank(); ++i)
-    (strides[i] < 0 ? first : last) += std::max<int64_t>(shape[i] - 1, 0) * strides[i];
+  int64_t first = 0;
+  bool fits = !__builtin_add_overflow(x.impl().offset, offset, &first);
+  int64_t lowest = first, highest = first;
+  for (int i = 0; i < shape.rank(); ++i) {
+    int64_t& end = strides[i] < 0 ? lowest : highest;
+    int64_t way = 0;
+    fits &= !__builtin_mul_overflow(std::max<int64_t>(shape[i] - 1, 0), strides[i], &way);
+    fits &= !__builtin_add_overflow(end, way, &end);
+  }
   const auto capacity = static_cast<int64_t>(x.impl().storage->bytes()) / item_size(x.dtype());
-  check(numel(shape) == 0 || (first >= 0 && last < capacity), "alias: shape ", shape,
+  const bool any = numel(shape) > 0;
+  check(!any || (fits && lowest >= 0 && highest < capacity), "alias: shape ", shape,
         " with strides ", strides, " at ", offset, " leaves a storage of ", capacity, " elements");
-  return Tensor(make_impl(x.impl().storage, x.dtype(), x.impl().offset + offset, shape, strides));
+  return Tensor(
+      make_impl(x.impl().storage, x.dtype(), any ? first : x.impl().offset, shape, strides));
 }
 
 Tensor convert(const Tensor& x, DType dtype) {
@@ -215,6 +223,9 @@ void copy_(const Tensor& x, const Tensor& y) {
   const Shape shape = broadcast_shapes(y.shape(), x.shape(), "copy_");
   check(shape == x.shape(), "copy_: a value of shape ", y.shape(),
         " does not fit into a tensor of shape ", x.shape());
+  for (int i = 0; i < x.rank(); ++i)
+    check(x.strides()[i] != 0 || x.shape()[i] <= 1, "copy_: axis ", i, " of a tensor of shape ",
+          x.shape(), " repeats one element (it was expanded); copy into contiguous(x)");
   Tensor from = transfer(y, x.device());
   View view = from.view();
   view.strides = broadcast_strides(from.shape(), from.strides(), x.shape());

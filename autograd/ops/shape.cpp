@@ -168,8 +168,8 @@ Tensor slice(const Tensor& x, int64_t axis, int64_t start, int64_t end, int64_t 
   const int64_t first = position(start), last = std::max(first, position(end));
   Shape shape = x.shape();
   Strides strides = x.strides();
-  shape[at] = (last - first + step - 1) / step;
-  strides[at] *= step;
+  shape[at] = last > first ? (last - first - 1) / step + 1 : 0;
+  if (shape[at] > 1) strides[at] *= step;  // else step may be anything
   const Tensor y = alias(x, shape, strides, shape[at] == 0 ? 0 : first * x.strides()[at]);
   return record_part("slice", y, x,
                      [=](const Tensor& t) { return slice(t, at, first, last, step); });
@@ -191,7 +191,7 @@ std::vector<Tensor> split(const Tensor& x, const std::vector<int64_t>& sizes, in
   for (int64_t size : sizes) {
     Shape shape = x.shape();
     shape[at] = size;
-    check(size >= 0 && first + size <= x.shape()[at], "split: sizes exceed axis ", axis, " of ",
+    check(size >= 0 && size <= x.shape()[at] - first, "split: sizes exceed axis ", axis, " of ",
           x.shape());
     parts.push_back(alias(x, shape, x.strides(), size == 0 ? 0 : first * x.strides()[at]));
     first += size;
@@ -330,7 +330,7 @@ Tensor flip(const Tensor& x, const std::vector<int64_t>& axes) {
 Tensor roll(const Tensor& x, int64_t shift, int64_t axis) {
   const int64_t size = x.shape()[wrap_axis(axis, x.rank(), "roll")];
   if (size == 0) return x;
-  const int64_t cut = ((-shift) % size + size) % size;
+  const int64_t cut = (size - shift % size) % size;
   return cat({slice(x, axis, cut, size), slice(x, axis, 0, cut)}, axis);
 }
 
@@ -345,7 +345,12 @@ Tensor pad(const Tensor& x, const std::vector<int64_t>& amounts, double value) {
   int64_t from = 0;
   for (int i = x.rank() - axes; i < x.rank(); ++i) {
     const int64_t before = amount(i, 0), after = amount(i, 1);
-    shape[i] += before + after;
+    constexpr int64_t kMost = int64_t{1} << 59;  // as of any tensor's elements
+    const auto countable = [](int64_t n) { return n >= -kMost && n <= kMost; };
+    check(countable(before) && countable(after) &&
+              !__builtin_add_overflow(x.shape()[i], before + after, &shape[i]),
+          "pad: amounts ", before, " and ", after, " along axis ", i, " of ", x.shape(),
+          ", wants at most 2^59 entries");
     kept[i] = x.shape()[i] + std::min<int64_t>(before, 0) + std::min<int64_t>(after, 0);
     check(shape[i] >= 0 && kept[i] >= 0, "pad: ", before, " and ", after, " cut more than axis ", i,
           " of ", x.shape(), " has");

@@ -1,6 +1,7 @@
 #include <brume/core/tensor.h>
 
 #include <cmath>
+#include <limits>
 #include <sstream>
 
 #include <doctest/doctest.h>
@@ -44,6 +45,17 @@ TEST_CASE("an alias cannot leave its storage") {
   CHECK_THROWS_AS(alias(x, {3}, {3}, 0), ShapeError);
   CHECK_THROWS_AS(alias(x, {2}, {-1}, 0), ShapeError);
   CHECK(alias(x, {2}, {-1}, 1).to_vector<float>() == std::vector<float>{1, 0});
+}
+
+TEST_CASE("an alias whose extent wraps around the integers leaves its storage") {
+  const Tensor x = from_vector<float>({0, 1, 2, 3}, {4});
+  constexpr int64_t most = std::numeric_limits<int64_t>::max();
+  const Tensor second = alias(x, {2}, {1}, 1);
+  CHECK_THROWS_AS(alias(x, {4}, {1}, most), ShapeError);
+  CHECK_THROWS_AS(alias(second, {2}, {1}, most), ShapeError);
+  CHECK_THROWS_AS(alias(x, {3}, {most}), ShapeError);
+  CHECK_THROWS_AS(alias(x, {5}, {int64_t{1} << 62}), ShapeError);  // 4 of them are 0
+  CHECK_THROWS_AS(alias(x, {2, 3}, {most, -most}, 1), ShapeError);
 }
 
 TEST_CASE("host access wants the right type and a row-major tensor") {
@@ -90,6 +102,15 @@ TEST_CASE("a tensor may be copied onto itself in another order") {
   CHECK(v.to_vector<float>() == std::vector<float>{4, 3, 2, 1, 0, 0});
   copy_(v, alias(v, {1}, {1}, 2));
   CHECK(v.to_vector<float>() == std::vector<float>(6, 2));
+}
+
+TEST_CASE("copying into elements that repeat is refused") {
+  const Tensor x = zeros({1, 3});
+  const Tensor twice = alias(x, {2, 3}, {0, 1});
+  CHECK_THROWS_AS(copy_(twice, from_vector<float>({1, 2, 3, 4, 5, 6}, {2, 3})), ShapeError);
+  CHECK(x.to_vector<float>() == std::vector<float>{0, 0, 0});
+  copy_(alias(x, {1, 3}, {0, 1}), ones({3}));
+  CHECK(x.to_vector<float>() == std::vector<float>{1, 1, 1});
 }
 
 TEST_CASE("values survive a change of layout and of dtype") {
