@@ -55,6 +55,12 @@ void check_image(const Tensor& x, size_t numbers, const char* who) {
         numbers);
 }
 
+int64_t product(int64_t a, int64_t b, const char* who) {
+  int64_t result = 0;
+  check(!__builtin_mul_overflow(a, b, &result), who, ": no axis has ", a, " x ", b, " entries");
+  return result;
+}
+
 int64_t mirrored(int64_t i, int64_t n, PadMode mode) {
   switch (mode) {
     case PadMode::reflect:
@@ -230,29 +236,40 @@ Tensor unfold(const Tensor& x, const std::vector<int64_t>& kernel,
 
 Tensor fold(const Tensor& columns, const std::vector<int64_t>& size,
             const std::vector<int64_t>& kernel, const std::vector<int64_t>& stride) {
-  check(columns.rank() == 3 && size.size() == 2 && kernel.size() == 2 &&
-            columns.size(1) % (kernel[0] * kernel[1]) == 0,
-        "fold: wants columns [B, C * k0 * k1, windows] and 2 sizes, got ", columns.shape());
-  const int64_t pixels = size[0] * size[1];
-  const int64_t batch = columns.size(0), channels = columns.size(1) / (kernel[0] * kernel[1]);
+  check(
+      columns.rank() == 3 && size.size() == 2 && kernel.size() == 2 && stride.size() == 2,
+      "fold: wants columns [B, C * k0 * k1, windows], 2 sizes, 2 kernel sizes and 2 strides, got ",
+      columns.shape());
+  Shape counts;
+  for (size_t a = 0; a < 2; ++a) {
+    check(kernel[a] > 0 && stride[a] > 0 && kernel[a] <= size[a], "fold: a window of ", kernel[a],
+          " with stride ", stride[a], " does not fit an axis of ", size[a]);
+    counts.push_back((size[a] - kernel[a]) / stride[a] + 1);
+  }
+  const int64_t pixels = numel({size[0], size[1]}), block = kernel[0] * kernel[1];
+  check(columns.size(1) % block == 0, "fold: wants columns [B, C * ", block, ", windows], got ",
+        columns.shape());
+  check(columns.size(2) == numel(counts), "fold: an image of ", size[0], " x ", size[1],
+        " has other windows than ", columns.size(2));
+  const int64_t batch = columns.size(0), channels = columns.size(1) / block;
   // Which pixel each entry comes from.
   const TensorOptions integers{.dtype = DType::i64, .device = columns.device()};
   const Tensor numbers = reshape(arange(0, pixels, 1, integers), {1, 1, size[0], size[1]});
   const Tensor place = reshape(unfold(numbers, kernel, stride), {-1});
-  check(place.numel() == columns.size(2) * kernel[0] * kernel[1], "fold: an image of ", size[0],
-        " x ", size[1], " has other windows than ", columns.size(2));
   const Tensor image =
       zeros({batch, channels, pixels}, {.dtype = columns.dtype(), .device = columns.device()});
-  const Tensor sums = index_add(image, 2, place, reshape(columns, {batch, channels, -1}));
+  const Tensor sums =
+      index_add(image, 2, place, reshape(columns, {batch, channels, block * columns.size(2)}));
   return reshape(sums, {batch, channels, size[0], size[1]});
 }
 
 Tensor pixel_shuffle(const Tensor& x, int64_t r) {
   const int d = x.rank() - 2;
+  check(d >= 1 && d <= 3 && r > 0,
+        "pixel_shuffle: wants [B, C, ...] and a factor of at least 1, got ", x.shape(), " and ", r);
   int64_t block = 1;
-  for (int i = 0; i < d; ++i) block *= r;
-  check(d >= 1 && d <= 3 && r > 0 && x.size(1) % block == 0, "pixel_shuffle: wants [B, C * ", block,
-        ", ...], got ", x.shape());
+  for (int i = 0; i < d; ++i) block = product(block, r, "pixel_shuffle");
+  check(x.size(1) % block == 0, "pixel_shuffle: wants [B, C * ", block, ", ...], got ", x.shape());
   Dims split, order{0, 1}, joined;
   split.push_back(x.size(0)), split.push_back(x.size(1) / block);
   for (int i = 0; i < d; ++i) split.push_back(r);
@@ -260,14 +277,16 @@ Tensor pixel_shuffle(const Tensor& x, int64_t r) {
   joined.push_back(x.size(0)), joined.push_back(x.size(1) / block);
   for (int i = 0; i < d; ++i) {
     order.push_back(2 + d + i), order.push_back(2 + i);
-    joined.push_back(x.size(i + 2) * r);
+    joined.push_back(product(x.size(i + 2), r, "pixel_shuffle"));
   }
   return reshape(permute(reshape(x, split), order), joined);
 }
 
 Tensor pixel_unshuffle(const Tensor& x, int64_t r) {
   const int d = x.rank() - 2;
-  check(d >= 1 && d <= 3 && r > 0, "pixel_unshuffle: wants [B, C, ...], got ", x.shape());
+  check(d >= 1 && d <= 3 && r > 0,
+        "pixel_unshuffle: wants [B, C, ...] and a factor of at least 1, got ", x.shape(), " and ",
+        r);
   Dims split, order{0, 1}, joined;
   split.push_back(x.size(0)), split.push_back(x.size(1));
   joined.push_back(x.size(0)), joined.push_back(x.size(1));
@@ -276,7 +295,7 @@ Tensor pixel_unshuffle(const Tensor& x, int64_t r) {
           x.shape());
     split.push_back(x.size(i + 2) / r), split.push_back(r);
     order.push_back(3 + 2 * i);
-    joined[1] *= r;
+    joined[1] = product(joined[1], r, "pixel_unshuffle");
   }
   for (int i = 0; i < d; ++i) {
     order.push_back(2 + 2 * i);

@@ -12,6 +12,7 @@
 #include <brume/autograd/ops/pointwise.h>
 #include <brume/autograd/ops/random.h>
 #include <brume/autograd/ops/reduce.h>
+#include <brume/autograd/ops/resample.h>
 #include <brume/autograd/ops/shape.h>
 #include <brume/core/replay.h>
 
@@ -188,6 +189,22 @@ TEST_CASE("roll and flip of nothing are nothing") {
   CHECK(flip(zeros({0, 2}), {0}).shape() == Shape{0, 2});
 }
 
+TEST_CASE("positions, steps and amounts as large as integers go are understood or refused") {
+  const Tensor x = floats({1, 2, 3, 4});
+  constexpr int64_t most = std::numeric_limits<int64_t>::max(), least = -most - 1;
+  CHECK(slice(x, 0, 1, most, most).to_vector<float>() == Floats{2});
+  CHECK(slice(x, 0, least, most, 3).to_vector<float>() == Floats{1, 4});
+  CHECK(slice(x, 0, 4, most, most).numel() == 0);
+  CHECK(roll(x, least + 1, 0).to_vector<float>() == Floats{4, 1, 2, 3});
+  CHECK(roll(x, least, 0).to_vector<float>() == Floats{1, 2, 3, 4});
+  CHECK_THROWS_AS(split(x, {1, most}, 0), ShapeError);
+  CHECK_THROWS_AS(pad(x, {most, most}), ShapeError);
+  CHECK_THROWS_AS(pad(x, {least, least}), ShapeError);
+  CHECK_THROWS_AS(pad(x, {least, 0}), ShapeError);
+  CHECK_THROWS_AS(pad(x, {int64_t{1} << 62, 0}), ShapeError);
+  CHECK_THROWS_AS(pad(empty({0, most}), {1, 0}), ShapeError);
+}
+
 TEST_CASE("numbers are drawn in logical order in either layout and every dtype") {
   const auto drawn = [](TensorOptions options) {
     Generator rng(3);
@@ -250,4 +267,17 @@ TEST_CASE("numbers that no operation can mean are refused before anything is com
   CHECK_THROWS_AS(arange(0, -1), ShapeError);
   Generator rng(0);
   CHECK_THROWS_AS(random_permutation(-1, rng), ShapeError);
+  const Tensor columns = ones({1, 4, 9});
+  CHECK(fold(columns, {4, 4}, {2, 2}, {1, 1}).shape() == Shape{1, 1, 4, 4});
+  for (const int64_t none : {int64_t{0}, int64_t{-2}, int64_t{1} << 32}) {
+    CHECK_THROWS_AS(fold(columns, {4, 4}, {none, 2}, {1, 1}), ShapeError);
+    CHECK_THROWS_AS(fold(columns, {none, none}, {2, 2}, {1, 1}), ShapeError);
+  }
+  CHECK_THROWS_AS(fold(columns, {4, 4}, {2, 2}, {0, 1}), ShapeError);
+  CHECK_THROWS_AS(fold(columns, {4, 4}, {2, 2}, {1}), ShapeError);
+  CHECK_THROWS_AS(fold(ones({1, 4, 8}), {4, 4}, {2, 2}, {1, 1}), ShapeError);
+  for (const int64_t factor : {int64_t{0}, int64_t{-1}, int64_t{1} << 32, int64_t{1} << 62}) {
+    CHECK_THROWS_AS(pixel_shuffle(x, factor), ShapeError);
+    CHECK_THROWS_AS(pixel_unshuffle(x, factor), ShapeError);
+  }
 }
