@@ -108,6 +108,10 @@ Panels<T> transposed_panels(const RowMatrix<T>& x, int64_t rows, int64_t width, 
 template <class T>
 void multiply(int64_t m, int64_t n, int64_t k, const T* a, int64_t a_row, int64_t a_k,
               const Panels<T>& b, T* c, int64_t c_row, bool accumulate) {
+  if (k == 0) {  // heads of width 0; the tile kernels want a sum of something
+    for (int64_t i = 0; i < m && !accumulate; ++i) std::fill_n(c + i * c_row, n, T(0));
+    return;
+  }
   const int64_t zero = 0;
   gemm_isa<T>().multiply({.m = m,
                           .n = n,

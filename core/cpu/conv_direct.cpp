@@ -370,6 +370,7 @@ void without_taps(const Correlation<T>& c) {
 
 template <class T>
 void compute(const Correlation<T>& c) {
+  if (c.to == 0) return;
   if (c.taps() == 0 || c.from == 0) return without_taps(c);
   if (c.from == 1 && c.to == 1 && c.groups > 1) return correlate_depthwise(c);
   is_narrow(c) ? correlate_narrow(c) : correlate(c);

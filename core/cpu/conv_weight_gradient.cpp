@@ -193,9 +193,10 @@ void write(const ConvShape& s, const Form<T>& form, const T* sums, int64_t count
 template <class T>
 void direct_weight_gradient(const ConvShape& s, const Image<const T>& x, const Image<const T>& gy,
                             T* gw) {
-  const int64_t taps = s.taps();
+  const int64_t taps = s.taps(), entries_of_gw = s.groups * s.co * s.ci * taps;
+  if (entries_of_gw == 0) return;
   if (s.batch * s.pixels() == 0) {
-    std::fill_n(gw, s.groups * s.co * s.ci * taps, T(0));
+    std::fill_n(gw, entries_of_gw, T(0));
     return;
   }
   if (s.ci == 1 && s.co == 1 && s.groups > 1) return depthwise_weight_gradient(s, x, gy, gw);

@@ -103,6 +103,7 @@ void order_weights_of(const char* op, int64_t groups, const Three& kernel,
                       Correlations<T, kAdjoint>& p, Scratch& scratch) {
   const int64_t channels = p.taps.channels.divisor(), depth = p.taps.count;
   const int64_t n = groups * p.columns * depth;
+  if (n == 0) return;  // a sum over no channels
   T* to = scratch.take<T>(n);
   launch(order_weights<T, kAdjoint>, count32(op, ceil_div(n, kOrderThreads)), kOrderThreads, 0,
          stream(op), p, n, Divider(p.taps.count), Divider(count32(op, p.columns)), to);
@@ -128,8 +129,8 @@ void correlate(const char* op, const View& from, const View& w, const ConvParams
     Correlations<T, kAdjoint> p{
         .geometry = geometry,
         .pixels = {count32(op, to.size(0) * product_of(sizes_of(to))), Unravel(sizes_of(to))},
-        .taps = {count32(op, product_of(geometry.kernel) * depth_channels), Divider(depth_channels),
-                 Unravel(geometry.kernel)},
+        .taps = {count32(op, product_of(geometry.kernel) * depth_channels),
+                 Divider(depth_channels > 0 ? depth_channels : 1), Unravel(geometry.kernel)},
         .from = from.as<T>(),
         .to = to.as<T>(),
         .from_strides = strides_of(from),
