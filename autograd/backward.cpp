@@ -26,6 +26,24 @@ Tensor sum_to(const Tensor& g, const Shape& shape) {
   return reshape(axes.empty() ? g : sum(g, axes, keep_axis), shape);
 }
 
+bool stretches_to(const Shape& shape, const Shape& to) {
+  const int extra = to.rank() - shape.rank();
+  bool fits = extra >= 0;
+  for (int i = 0; fits && i < shape.rank(); ++i) fits = shape[i] == 1 || shape[i] == to[i + extra];
+  return fits;
+}
+
+// What a closure returned for input k; another's numbers would be taken for a gradient otherwise.
+void check_gradient(const Node& node, size_t k, const Tensor& g) {
+  const Edge& edge = node.edges[k];
+  check(stretches_to(edge.shape, g.shape()), node.op, ": returned a gradient of shape ", g.shape(),
+        " for input ", k, " of shape ", edge.shape);
+  check<DTypeError>(g.dtype() == edge.dtype, node.op, ": returned a gradient of ", g.dtype(),
+                    " for input ", k, " of ", edge.dtype, "; use to(g, x.dtype())");
+  check<DeviceError>(g.device() == edge.device, node.op, ": returned a gradient on ", g.device(),
+                     " for input ", k, " on ", edge.device);
+}
+
 void add_into(Tensor& slot, Tensor g) {
   slot = slot.defined() ? std::move(slot) + std::move(g) : std::move(g);
 }
@@ -177,6 +195,7 @@ class Pass {
     for (size_t k = 0; k < result.size(); ++k) {
       const Edge& edge = node.edges[k];
       if (!result[k].defined() || !edge || !wanted(edge)) continue;
+      check_gradient(node, k, result[k]);
       Tensor g = sum_to(result[k], edge.shape);
       result[k] = {};  // so that g can be added to in place
       if (edge.node)

@@ -129,6 +129,9 @@ GradcheckResult gradcheck(const Function& f, const Tensors& inputs,
     x = leaf(x.to_vector<double>(), x);
     wanted.push_back(x);
   }
+  check<GradError>(!wanted.empty(),
+                   "gradcheck: no input requires a gradient, so nothing would be checked; use "
+                   "set_requires_grad(x)");
   GradcheckResult result;
   const Tensors gradients = recorded_gradients(f, leaves, wanted);
   for (size_t i = 0, k = 0; i < leaves.size(); ++i)

@@ -14,7 +14,10 @@ struct Edge {
   Counted<Node> node;
   int result = 0;  // which of the node's results
   Counted<TensorImpl> leaf;
-  Shape shape;  // the input's, to which its gradient is summed back
+  // The input's: its gradient is summed back to the shape, and must have the rest.
+  Shape shape;
+  DType dtype = DType::f32;
+  Device device = kCpu;
   explicit operator bool() const { return node || leaf; }
 };
 

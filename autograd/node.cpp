@@ -77,6 +77,8 @@ void attach_node(const char* op, std::span<Tensor> results, std::span<const Tens
     edge.result = v->result;
     if (!v->node) edge.leaf = inputs[i].handle();
     edge.shape = inputs[i].shape();
+    edge.dtype = inputs[i].dtype();
+    edge.device = inputs[i].device();
   }
   for (size_t i = 0; i < results.size(); ++i) {
     if (!results[i].defined() || !is_floating(results[i].dtype())) continue;
@@ -147,8 +149,14 @@ Tensor grad_of(const Tensor& leaf) {
 }
 
 void set_grad(const Tensor& leaf, Tensor g) {
-  check(!g.defined() || g.shape() == leaf.shape(), "set_grad: a gradient of shape ",
-        g.defined() ? g.shape() : Shape{}, " for a tensor of shape ", leaf.shape());
+  if (g.defined()) {
+    check(g.shape() == leaf.shape(), "set_grad: a gradient of shape ", g.shape(),
+          " for a tensor of shape ", leaf.shape());
+    check<DTypeError>(g.dtype() == leaf.dtype(), "set_grad: a gradient of ", g.dtype(),
+                      " for a tensor of ", leaf.dtype());
+    check<DeviceError>(g.device() == leaf.device(), "set_grad: a gradient on ", g.device(),
+                       " for a tensor on ", leaf.device());
+  }
   if (g.defined() || variable(leaf)) variable_of(leaf).grad = std::move(g);
 }
 

@@ -12,6 +12,8 @@
 #include <brume/autograd/ops/random.h>
 #include <brume/autograd/ops/reduce.h>
 
+#include "tests/error_of.h"
+
 using namespace brume;
 
 namespace {
@@ -47,6 +49,25 @@ TEST_CASE("broadcast inputs get their gradient summed back") {
   CHECK(gradient(x) == Values{2, 2, 2});
   CHECK(grad_of(s).item() == 6);
   CHECK(grad_of(s).rank() == 0);
+}
+
+TEST_CASE("a gradient that is none of its input's is refused, and the operation named") {
+  const Tensor x = set_requires_grad(ones({3, 2}));
+  const auto refusal = [&](const Tensor& g) {
+    const Tensor y = record("mine", scalar(1), {x}, [g](const Tensor&) { return Grads{g}; });
+    return error_of([&] { backward(y); });
+  };
+  CHECK(refusal(ones({2, 3})) ==
+        "mine: returned a gradient of shape [2, 3] for input 0 of shape [3, 2]");
+  CHECK(refusal(ones({3})).find("mine: ") == 0);
+  CHECK(refusal(ones({})).find("mine: ") == 0);
+  CHECK(refusal(ones({3, 2}, {.dtype = DType::f64})) ==
+        "mine: returned a gradient of f64 for input 0 of f32; use to(g, x.dtype())");
+  CHECK_FALSE(grad_of(x).defined());
+  CHECK(refusal(ones({4, 3, 2})).empty());
+  CHECK(max(grad_of(x)).item() == 4);
+  CHECK_THROWS_AS(set_grad(x, ones({3, 2}, {.dtype = DType::i64})), DTypeError);
+  CHECK_THROWS_AS(set_grad(x, ones({2, 3})), ShapeError);
 }
 
 TEST_CASE("nothing is recorded without a reason or under NoGrad") {

@@ -57,6 +57,12 @@ TEST_CASE("only inputs that require a gradient are checked") {
   CHECK(gradcheck(f, {leaf(), plain}));
 }
 
+TEST_CASE("a check of nothing is refused") {
+  const auto f = [](const Tensors& in) { return Tensors{cube(in[0], 2)}; };
+  CHECK_THROWS_AS(gradcheck(f, {detach(leaf())}), GradError);
+  CHECK_THROWS_AS(gradcheck(f, {}), GradError);
+}
+
 TEST_CASE("f32 is too coarse for finite differences and is refused") {
   const Tensor x = set_requires_grad(ones({2}));
   CHECK_THROWS_AS(gradcheck([](const Tensors& in) { return Tensors{cube(in[0], 1)}; }, {x}),
