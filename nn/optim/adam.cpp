@@ -6,12 +6,12 @@ namespace brume::nn {
 namespace {
 
 void check_options(const AdamOptions& o) {
-  check(o.lr >= 0, "Adam: lr must not be negative, got ", o.lr);
+  check_option("Adam: lr", o.lr);
   for (double beta : o.betas)
     check(beta >= 0 && beta < 1, "Adam: betas lie in [0, 1), got ", o.betas[0], " and ",
           o.betas[1]);
-  check(o.eps >= 0, "Adam: eps must not be negative, got ", o.eps);
-  check(o.weight_decay >= 0, "Adam: weight_decay must not be negative, got ", o.weight_decay);
+  check_option("Adam: eps", o.eps);
+  check_option("Adam: weight_decay", o.weight_decay);
 }
 
 enum Slot : size_t { exp_avg, exp_avg_sq, max_exp_avg_sq };

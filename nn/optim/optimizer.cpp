@@ -23,6 +23,10 @@ void check_steps_taken(const std::string& key, const Tensor& value) {
 
 }  // namespace
 
+void check_option(const char* name, double value) {
+  check(std::isfinite(value) && value >= 0, name, " must be finite and not negative, got ", value);
+}
+
 size_t Optimizer::add_parameters(const NamedTensors& parameters, double lr) {
   std::unordered_set<std::string> names;
   for (const Parameter& p : parameters_) names.insert(p.name);
@@ -48,7 +52,25 @@ void Optimizer::zero_grad() {
   for (const Parameter& p : parameters_) set_grad(p.value, {});
 }
 
-void Optimizer::set_lr(double lr) { std::fill(lr_.begin(), lr_.end(), lr); }
+void Optimizer::check_group(size_t group) const {
+  check<Error>(group < groups(), "optimizer: there is no group ", group, "; it has ", groups());
+}
+
+double Optimizer::lr(size_t group) const {
+  check_group(group);
+  return lr_[group];
+}
+
+void Optimizer::set_lr(double lr) {
+  check_option("set_lr: lr", lr);
+  std::fill(lr_.begin(), lr_.end(), lr);
+}
+
+void Optimizer::set_lr(size_t group, double lr) {
+  check_group(group);
+  check_option("set_lr: lr", lr);
+  lr_[group] = lr;
+}
 
 std::vector<Optimizer::Update> Optimizer::pending_updates() {
   std::vector<Update> updates;

@@ -16,6 +16,9 @@ struct StepOptions {
   bool skip_nonfinite = false;  // a non-finite gradient skips the step instead of raising
 };
 
+/// @throws ShapeError naming the option unless its value is finite and not negative
+void check_option(const char* name, double value);
+
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
@@ -30,9 +33,11 @@ class Optimizer {
   double step(const StepOptions& options = {});
 
   size_t groups() const { return lr_.size(); }
-  double lr(size_t group = 0) const { return lr_.at(group); }
+  /// @throws Error if there is no such group; set_lr ShapeError unless lr is finite and not
+  /// negative
+  double lr(size_t group = 0) const;
   void set_lr(double lr);  // of every group
-  void set_lr(size_t group, double lr) { lr_.at(group) = lr; }
+  void set_lr(size_t group, double lr);
 
   /// What a resumed run needs besides the parameters: `state.<parameter>.<slot>`, and the steps
   /// taken as `state.<parameter>.step` (i64). Parameters that were never stepped are left out.
@@ -75,6 +80,7 @@ class Optimizer {
   struct Place {
     size_t parameter, slot;  // slot_names_.size(): the steps taken
   };
+  void check_group(size_t group) const;
   std::string key_of(const Parameter& p, size_t slot) const;
   /// Where each saved tensor belongs. @throws as load_state()
   std::vector<Place> places_of(const NamedTensors& saved) const;

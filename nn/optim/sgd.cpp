@@ -1,5 +1,7 @@
 #include <brume/nn/optim/sgd.h>
 
+#include <cmath>
+
 #include <brume/core/backend.h>
 
 namespace brume::nn {
@@ -10,9 +12,10 @@ Sgd::Sgd(const NamedTensors& parameters, const SgdOptions& options)
 }
 
 void Sgd::add_group(const NamedTensors& parameters, const SgdOptions& o) {
-  check(o.lr >= 0, "Sgd: lr must not be negative, got ", o.lr);
-  check(o.momentum >= 0, "Sgd: momentum must not be negative, got ", o.momentum);
-  check(o.weight_decay >= 0, "Sgd: weight_decay must not be negative, got ", o.weight_decay);
+  check_option("Sgd: lr", o.lr);
+  check_option("Sgd: momentum", o.momentum);
+  check_option("Sgd: weight_decay", o.weight_decay);
+  check(std::isfinite(o.dampening), "Sgd: dampening must be finite, got ", o.dampening);
   check(!o.nesterov || (o.momentum > 0 && o.dampening == 0),
         "Sgd: nesterov wants momentum and no dampening, got momentum ", o.momentum,
         " and dampening ", o.dampening);
