@@ -15,6 +15,7 @@ constexpr int64_t kMostPerBatch = int64_t{1} << 24, kMostBatches = int64_t{1} <<
 
 Loader::Loader(std::shared_ptr<const Dataset> data, LoaderOptions options)
     : data_(std::move(data)), options_(options) {
+  check<Error>(data_ != nullptr, "Loader: wants data, got a null pointer");
   check(data_->size() > 0, "Loader: the data are empty");
   check(options.batch_size >= 1 && options.batch_size <= kMostPerBatch,
         "Loader: wants a batch_size of 1 to ", kMostPerBatch, ", got ", options.batch_size);

@@ -21,17 +21,23 @@ void append_line(const std::string& path, const std::string& line) {
   file.close();
 }
 
-// Keeps the lines for whose text `keep` holds; an unfinished last line goes.
+// Calls f(line, its number), from 1; an unfinished last line is none.
+template <class F>
+void for_each_line(const std::string& text, F f) {
+  int64_t number = 1;
+  for (size_t begin = 0, end; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1)
+    f(text.substr(begin, end - begin), number++);
+}
+
+// Keeps the lines for which `keep` holds; an unfinished last line goes.
 template <class Keep>
 void filter_lines(const std::string& path, Keep keep) {
   if (io::file_status(path).kind == io::FileKind::missing) return;
   const std::string text = io::read_file(path, kMaxLogBytes);
   std::string kept;
-  for (size_t begin = 0, end; (end = text.find('\n', begin)) != std::string::npos;
-       begin = end + 1) {
-    const std::string line = text.substr(begin, end - begin);
-    if (keep(line)) kept += line + "\n";
-  }
+  for_each_line(text, [&](const std::string& line, int64_t number) {
+    if (keep(line, number)) kept += line + "\n";
+  });
   if (kept != text) io::write_file(path, kept);
 }
 
@@ -48,10 +54,21 @@ int64_t step_of_csv(const std::string& line) {
   return error == std::errc() ? step : 0;  // the heading stays
 }
 
-LoggedRow parse_row(const std::string& line, const std::string& path) {
-  const Json json = parse_json(line, path);
-  check<FormatError>(json.is_object() && json.contains("step") && json["step"].is_number_integer(),
-                     path, ": a row wants an integer \"step\"");
+Json parse_line(const std::string& line, const std::string& path, int64_t number) {
+  const std::string place = cat("'", path, "', line ", number);
+  try {
+    Json json = parse_json(line, place);
+    const bool counts =
+        json.is_object() && json.contains("step") && json["step"].is_number_integer();
+    check<FormatError>(counts, place, ": a row wants an integer \"step\"");
+    return json;
+  } catch (const FormatError& error) {
+    throw FormatError(cat(error.what(), "; delete this line, the run does not need it"));
+  }
+}
+
+LoggedRow parse_row(const std::string& line, const std::string& path, int64_t number) {
+  const Json json = parse_line(line, path, number);
   LoggedRow row{.step = json["step"].get<int64_t>(), .values = {}};
   for (const auto& [key, value] : json.items())
     if (key != "step")
@@ -65,8 +82,10 @@ RunLog::RunLog(const std::string& folder, int64_t step)
     : jsonl_(io::join_path(folder, "log.jsonl")),
       csv_(io::join_path(folder, "log.csv")),
       events_(std::make_unique<EventFile>(folder, step)) {
-  filter_lines(jsonl_, [&](const std::string& l) { return parse_row(l, jsonl_).step <= step; });
-  filter_lines(csv_, [&](const std::string& line) { return step_of_csv(line) <= step; });
+  filter_lines(jsonl_, [&](const std::string& line, int64_t number) {
+    return parse_row(line, jsonl_, number).step <= step;
+  });
+  filter_lines(csv_, [&](const std::string& line, int64_t) { return step_of_csv(line) <= step; });
 }
 
 RunLog::~RunLog() = default;
@@ -89,8 +108,9 @@ void RunLog::append(int64_t step, const LogRow& row) {
 std::vector<LoggedRow> read_log(const std::string& path) {
   const std::string text = io::read_file(path, kMaxLogBytes);
   std::vector<LoggedRow> rows;
-  for (size_t begin = 0, end; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1)
-    rows.push_back(parse_row(text.substr(begin, end - begin), path));
+  for_each_line(text, [&](const std::string& line, int64_t number) {
+    rows.push_back(parse_row(line, path, number));
+  });
   return rows;
 }
 

@@ -242,6 +242,45 @@ TEST_CASE("a resumed log drops the rows of steps that are done again") {
   CHECK(io::read_file(folder + "/log.csv", 1000) == "step,loss,lr\n10,0.1,0.1\n20,0.2,0.1\n");
 }
 
+TEST_CASE("a damaged row of a log is named with its line and a way on") {
+  const std::string folder = fresh_folder("run_log_damaged"), path = folder + "/log.jsonl";
+  io::make_folders(folder);
+  for (const char* damaged : {"{\"step\": 2", "[2]", "{\"step\": 2.5}"}) {
+    std::ofstream(path) << "{\"step\": 1}\n{\"step\": 2}\n" << damaged << "\n{\"step\": 3}\n";
+    for (const std::string& text :
+         {error_of([&] { nn::RunLog(folder, 3); }), error_of([&] { nn::read_log(path); })}) {
+      CHECK(text.find("'run_log_damaged/log.jsonl', line 3: ") == 0);
+      CHECK(text.find("delete this line") != text.npos);
+    }
+  }
+}
+
+TEST_CASE("rates and decays that are no numbers, and groups that are not there, are refused") {
+  Run run;
+  const nn::NamedTensors parameters = run.model->parameters();
+  for (const double value : {-1.0, HUGE_VAL, std::nan("")}) {
+    CHECK_THROWS_AS(nn::Adam(parameters, {.lr = value}), ShapeError);
+    CHECK_THROWS_AS(nn::Adam(parameters, {.eps = value}), ShapeError);
+    CHECK_THROWS_AS(nn::AdamW(parameters, {.weight_decay = value}), ShapeError);
+    CHECK_THROWS_AS(nn::Sgd(parameters, {.lr = value}), ShapeError);
+    CHECK_THROWS_AS(nn::Sgd(parameters, {.momentum = value}), ShapeError);
+    CHECK_THROWS_AS(nn::Sgd(parameters, {.weight_decay = value}), ShapeError);
+    CHECK_THROWS_AS(run.optimizer.set_lr(value), ShapeError);
+    CHECK_THROWS_AS(run.optimizer.set_lr(0, value), ShapeError);
+  }
+  CHECK_THROWS_AS(nn::Sgd(parameters, {.dampening = std::nan("")}), ShapeError);
+  CHECK(error_of([&] { run.optimizer.set_lr(5, 0.1); }) ==
+        "optimizer: there is no group 5; it has 1");
+  CHECK_THROWS_AS(run.optimizer.lr(1), Error);
+  CHECK(run.optimizer.lr() == 0.01);
+}
+
+TEST_CASE("a loader of no data says so") {
+  CHECK_THROWS_AS(nn::Loader(nullptr, {}), Error);
+  const auto none = std::make_shared<nn::ArrayDataset>(zeros({0, 4}));
+  CHECK_THROWS_AS(nn::Loader(none, {}), ShapeError);
+}
+
 TEST_CASE("event files carry the standard's checksum") {
   CHECK(nn::crc32c("123456789") == 0xe3069283U);  // RFC 3720
 }
