@@ -87,11 +87,12 @@ Match match(const Module& module, std::vector<StoredTensor>& offered, const std:
 
   const bool keys_fit = strictness == Strictness::loose ||
                         (out.report.missing.empty() && out.report.unexpected.empty());
-  if (!keys_fit || !misshapen.empty())
-    throw FormatError(
-        cat(who, ": does not fit ", module.class_name(), list_of("missing", out.report.missing),
-            list_of("unexpected", out.report.unexpected), list_of("other shape", misshapen)));
-  return out;
+  if (keys_fit && misshapen.empty()) return out;
+  const std::string keys = keys_fit ? ""
+                                    : list_of("missing", out.report.missing) +
+                                          list_of("unexpected", out.report.unexpected);
+  throw FormatError(
+      cat(who, ": does not fit ", module.class_name(), keys, list_of("other shape", misshapen)));
 }
 
 // Values are read by as many threads as there are: checksums take longer than the reading.

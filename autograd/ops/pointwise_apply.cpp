@@ -207,6 +207,8 @@ Grads pointwise_grad(const OwnedFn& owned, const Tensor& g, const Operands& oper
 }  // namespace
 
 Tensor detail::pointwise(const PointwiseFn& fn, Tensor* x) {
+  for (int k = 0; k < fn.arity; ++k)
+    check<Error>(x[k].defined(), fn.name, ": operand ", k, " is an empty handle");
   const Shape shape = result_shape(fn, x);
   const DType dtype = result_dtype(fn, x);
   const std::span<const Tensor> inputs(x, static_cast<size_t>(fn.arity));

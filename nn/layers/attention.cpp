@@ -33,11 +33,13 @@ UNetAttention::UNetAttention(const Config& c, int axes) : heads_(c.num_heads) {
 
 Tensor UNetAttention::operator()(const Tensor& x, double scale) const {
   const int64_t b = x.size(0), c = x.size(1), width = c / heads_;
+  int64_t length = 1;  // in numbers, not -1: a batch may be empty
+  for (int a = 2; a < x.rank(); ++a) length *= x.size(a);
   // Channels of the projection are ordered (head, channel, q k v); all of this is views.
-  Tensor qkv = transpose(reshape(qkv_(norm_(x)), {b, 3 * c, -1}), 1, 2);
-  qkv = reshape(qkv, {b, qkv.size(1), heads_, width, 3});
+  Tensor qkv = transpose(reshape(qkv_(norm_(x)), {b, 3 * c, length}), 1, 2);
+  qkv = reshape(qkv, {b, length, heads_, width, 3});
   Tensor y = self_attention(permute(qkv, {4, 0, 2, 1, 3}));  // [B, heads, L, width]
-  y = reshape(permute(y, {0, 2, 1, 3}), {b, -1, c});
+  y = reshape(permute(y, {0, 2, 1, 3}), {b, length, c});
   return (*proj_)(reshape(transpose(y, 1, 2), x.shape()), {.residual = x, .scale = scale});
 }
 

@@ -78,6 +78,9 @@ ResamplingConv::ResamplingConv(Conv2dConfig c, int axes) : config_(std::move(c))
     if (k.bias) bias = param("bias", {k.out_channels}, init(k.init_bias));
   }
   if (k.up || k.down) {
+    check(!k.up || k.resample_filter.size() % 2 == 0, conv_name(axes),
+          ": up doubles each axis, which wants a resample_filter of an even number of taps, got ",
+          k.resample_filter.size());
     resample_filter = buffer("resample_filter", outer_filter(k.resample_filter, axes), fixed);
     is_box_ =
         axes == 2 && k.resample_filter.size() == 2 && k.resample_filter[0] == k.resample_filter[1];

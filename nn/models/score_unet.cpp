@@ -235,6 +235,7 @@ void ScoreUNet::make_decoder(std::vector<int64_t> skips) {
 }
 
 void ScoreUNet::check_image(const Tensor& x, int64_t channels) const {
+  check<Error>(x.defined(), plan_.who, ": x is an empty handle");
   const char* sizes = plan_.axes == 2 ? ", H, W]" : ", D, H, W]";
   check(x.rank() == 2 + plan_.axes && x.size(1) == channels, plan_.who, ": x must be [B, ",
         channels, sizes, ", but is ", x.shape());

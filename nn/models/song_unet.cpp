@@ -35,6 +35,7 @@ void SongUNet::check_input(const Tensor& x, const Tensor& noise, const Tensor& c
           "SongUNet: additive_pos_embed is for images of ", size[0], " x ", size[1], ", but x is ",
           x.shape());
   }
+  check<Error>(noise.defined(), "SongUNet: noise_labels is an empty handle");
   check(noise.rank() == 1 && (noise.size(0) == batch || noise.size(0) == 1),
         "SongUNet: noise_labels must be [", batch, "] or [1], but are ", noise.shape());
   if (c.label_dim > 0 && c.embedding_type != EmbeddingType::zero) {

@@ -136,6 +136,14 @@ TEST_CASE("Conv2d says what it cannot do") {
       nn::make<nn::Conv2d>(
           {.in_channels = 1, .out_channels = 1, .kernel = 3, .up = true, .down = true}),
       "Conv2d: up and down exclude each other", ShapeError);
+  CHECK_THROWS_WITH_AS(nn::make<nn::Conv2d>({.in_channels = 1,
+                                             .out_channels = 1,
+                                             .kernel = 3,
+                                             .up = true,
+                                             .resample_filter = {1, 2, 1}}),
+                       "Conv2d: up doubles each axis, which wants a resample_filter of an even "
+                       "number of taps, got 3",
+                       ShapeError);
   const auto layer = nn::make<nn::Conv2d>({.in_channels = 3, .out_channels = 1, .kernel = 3});
   CHECK_THROWS_WITH_AS(layer(zeros({1, 4, 8, 8})), "Conv2d: wants [B, 3, H, W], got [1, 4, 8, 8]",
                        ShapeError);

@@ -139,6 +139,22 @@ TEST_CASE("DDPM++ and NCSN++ have as many parameters as the reference's") {
             ->parameter_count() == 62'755'330);
 }
 
+TEST_CASE("a batch of nothing goes through a SongUNet, forward and back") {
+  const auto net = nn::make<nn::SongUNet>(small());
+  const Tensor x = set_requires_grad(zeros({0, 2, 8, 8}));
+  const Tensor y = (*net)(x, zeros({0}));
+  CHECK(y.shape() == Shape{0, 3, 8, 8});
+  backward(sum(y));
+  CHECK(grad_of(x).shape() == x.shape());
+}
+
+TEST_CASE("an empty handle given to a SongUNet is named") {
+  const auto net = nn::make<nn::SongUNet>(small());
+  CHECK_THROWS_WITH_AS((*net)({}, zeros({2})), "SongUNet: x is an empty handle", Error);
+  CHECK_THROWS_WITH_AS((*net)(zeros({2, 2, 8, 8}), {}), "SongUNet: noise_labels is an empty handle",
+                       Error);
+}
+
 TEST_CASE("SongUNet says which shape does not fit") {
   auto config = small();
   config.label_dim = 5;

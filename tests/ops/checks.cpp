@@ -44,6 +44,7 @@ class RowCheck {
     guarded("strides", [&] { strides(); });
     guarded("threads", [&] { threads(); });
     guarded("batch", [&] { batch(); });
+    guarded("empty batch", [&] { empty_batch(); });
     guarded("changed values", [&] { changed_values(); });
     return std::move(failures_);
   }
@@ -309,10 +310,33 @@ class RowCheck {
       }
     }
   }
-  static Tensor sample(const Tensor& x, int64_t i) {
+  static Tensor sample(const Tensor& x, int64_t i) { return samples_of(x, i, 1); }
+  static Tensor samples_of(const Tensor& x, int64_t first, int64_t count) {
     Shape shape = x.shape();
-    shape[0] = 1;
-    return alias(x, shape, x.strides(), i * x.strides()[0]);
+    shape[0] = count;
+    return alias(x, shape, x.strides(), first * x.strides()[0]);
+  }
+
+  // A batch of nothing gives nothing, and gradients of zero.
+  void empty_batch() {
+    const auto samples = static_cast<size_t>(row_.flags.batch);
+    if (samples == 0) return;
+    Tensors in = operands(DType::f32);
+    const Tensors whole = row_.call(in);
+    for (size_t k = 0; k < samples; ++k) in[k] = samples_of(in[k], 0, 0);
+    const Outcome got = outcome(in);
+    for (size_t k = 0; k < whole.size(); ++k) {
+      const Shape wanted = samples_of(whole[k], 0, 0).shape();
+      if (!(got.results[k].shape() == wanted))
+        fail(cat("result ", k, " is ", got.results[k].shape(), " instead of ", wanted));
+    }
+    for (size_t k = 0, g = 0; k < in.size() && g < got.gradients.size(); ++k) {
+      if (!row_.operands[k].gradient) continue;
+      const Tensor& gradient = got.gradients[g++];
+      if (!gradient.defined()) continue;
+      const std::string text = difference(gradient, zeros(in[k].shape()), 0);
+      if (!text.empty()) fail(cat("gradient of operand ", k, ": ", text));
+    }
   }
 
   // Operands stay as they were. Writing to one (or to a result) between forward and backward

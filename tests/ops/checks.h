@@ -16,9 +16,9 @@ struct Failure {
 bool has_gradient(const OpRow& row);
 
 /// On the CPU every check that applies to the row: shape errors, finite differences (first and
-/// second order), f32 against f64, half types, strides, threads, batches, changed saved values. On
-/// another device, that results and gradients are the CPU's; of a row that is cpu_only, that the
-/// device says that it has no kernel.
+/// second order), f32 against f64, half types, strides, threads, batches (of nothing too), changed
+/// saved values. On another device, that results and gradients are the CPU's; of a row that is
+/// cpu_only, that the device says that it has no kernel.
 std::vector<Failure> check_row(const OpRow& row, Device device = kCpu);
 
 /// Only that results and gradients in f32 have the same bits on 1, 2, 3, 4 and 7 threads.

@@ -38,6 +38,17 @@ TEST_CASE("the table finds nothing wrong with a right operation") {
   CHECK(check_row(row).empty());
 }
 
+TEST_CASE("the table finds a batch that may not be empty") {
+  CHECK(finds({"square",
+               {op_table::normal({2, 3})},
+               [](In in) {
+                 check(in[0].numel() > 0, "square: nothing, ", in[0].shape());
+                 return square(in[0]);
+               },
+               {.batch = 1}},
+              "empty batch"));
+}
+
 TEST_CASE("the table finds a wrong gradient") {
   CHECK(finds({"square",
                {op_table::normal({2, 3})},
