@@ -37,4 +37,15 @@ struct DataSummary {
 /// Reads the data once.
 DataSummary summary_of(const nn::Dataset& data);
 
+/// Where a model's file keeps the identity of the data that it was trained on.
+inline constexpr const char* kDataKey = "brume.data";
+
+/// Whether a model's file says on which data it was trained.
+bool says_its_data(const std::string& file);
+
+/// Data may be moved, but not exchanged. `otherwise`: what else there is to do.
+/// @throws FormatError naming `who` if the file does not say its data; Error if they are others
+void check_same_data(const std::string& file, const DataIdentity& now, const char* who,
+                     const char* otherwise);
+
 }  // namespace brume::tools

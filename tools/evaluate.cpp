@@ -10,6 +10,7 @@
 
 #include <brume/core/json.h>
 
+#include "data_summary.h"
 #include "points.h"
 #include "run_folder.h"
 
@@ -92,6 +93,18 @@ std::string shortfalls(const Verdict& v) {
   return out;
 }
 
+// A classifier that knows the samples by heart would be right on those "only looked at".
+void check_classifier(const std::string& file, const DataIdentity& data) {
+  if (says_its_data(file))
+    check_same_data(file, data, "evaluate: --classifier",
+                    "train the classifier with the run's data options");
+  else
+    std::fprintf(stderr,
+                 "brume: evaluate: '%s' does not say on which data it was trained; its figures "
+                 "hold only if it never saw those that the run only looked at\n",
+                 file.c_str());
+}
+
 }  // namespace
 
 int evaluate(const EvaluateArguments& a) {
@@ -106,6 +119,9 @@ int evaluate(const EvaluateArguments& a) {
   const int64_t groups = std::max<int64_t>(classes, 1);
   check<Error>(a.num >= 2 * groups, "evaluate: --num is ", a.num, ", wanted at least ", 2 * groups,
                ": the distance between two samples of a class takes two of each");
+  const DataIdentity identity = summary_of(*data.train).identity;
+  check_same_data(model_of(a.run), identity, "evaluate", "train it again");
+  if (!a.classifier.empty()) check_classifier(model_of(a.classifier), identity);
   const Sampler sampler = open_sampler(a.run, a.device);
   const Points train = all_points(*data.train), held = all_points(*data.holdout);
 

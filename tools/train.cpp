@@ -82,22 +82,6 @@ std::vector<nn::Difference> accepted_changes(const RunOptions& options, const st
   return taken;
 }
 
-// Where a checkpoint keeps the identity of the data that it was trained on.
-constexpr const char* kDataKey = "brume.data";
-
-// Data may be moved, but not exchanged.
-void check_same_data(const std::string& checkpoint, const DataIdentity& now) {
-  const io::Metadata notes = nn::open_model_file(checkpoint).notes;
-  const auto before = notes.find(kDataKey);
-  check<FormatError>(before != notes.end(), "--resume: '", checkpoint,
-                     "' does not say on which data it was trained; begin a new run");
-  const auto differences = nn::config_differences(before->second, nn::config_to_json(now));
-  check<Error>(
-      differences.empty(),
-      "--resume: the data are not those that the run was trained on: ", to_string(differences),
-      "; --data and --labels say where these lie now, or begin a new run");
-}
-
 class Trainer {
  public:
   Trainer(const RunOptions& options, const TrainArguments& arguments)
@@ -130,6 +114,7 @@ class Trainer {
   double peak_megabytes() const;  // of the device that trains
   void report(nn::RunLog& log, Clock::time_point begin, int64_t first);
   void write_samples(const nn::RunDirectory& directory);
+  io::Metadata notes() const;  // of what is written of the model
   void save(nn::RunDirectory& directory) const;
   void finish(const nn::RunDirectory& directory);
 
@@ -144,12 +129,14 @@ class Trainer {
   std::shared_ptr<Generator> rng_;
   nn::TrainState state_;
   double grad_norm_ = 0;
+  bool took_a_batch_ = false;  // so the model takes such data
 };
 
 Tensor Trainer::loss_of(const nn::Batch& batch) {
   try {
     return task_->loss({.x = transfer(batch.x, arguments_.device), .label = batch.label}, *rng_);
   } catch (const ShapeError& error) {
+    if (took_a_batch_) throw;
     throw ShapeError(cat("train: the model does not take a batch of data.x, ", batch.x.shape(),
                          ": ", error.what(), hint_for(summary_.identity.shape)));
   }
@@ -160,6 +147,7 @@ double Trainer::step() {
   if (o.warmup_steps > 0) optimizer_->set_lr(nn::warmup_linear(o.lr, state_.step, o.warmup_steps));
   optimizer_->zero_grad();
   const Tensor loss = loss_of(loader_.next());
+  took_a_batch_ = true;
   const double value = loss.item();
   check<GradError>(std::isfinite(value), "train: the loss of step ", state_.step + 1, " is ", value,
                    "; no weight was changed. Try a lower optimizer.lr");
@@ -206,10 +194,14 @@ void Trainer::write_samples(const nn::RunDirectory& directory) {
   ema_.swap_out();
 }
 
-void Trainer::save(nn::RunDirectory& directory) const {
+io::Metadata Trainer::notes() const {
   io::Metadata notes = task_->notes();
   notes[kDataKey] = nn::config_to_json(summary_.identity);
-  directory.save(state_, options_.keep_checkpoints, notes);
+  return notes;
+}
+
+void Trainer::save(nn::RunDirectory& directory) const {
+  directory.save(state_, options_.keep_checkpoints, notes());
 }
 
 void Trainer::finish(const nn::RunDirectory& directory) {
@@ -225,7 +217,7 @@ void Trainer::finish(const nn::RunDirectory& directory) {
                  {.title = "training loss", .x_label = "step", .y_label = "loss", .log_y = true});
   ema_.swap_in();
   options_.model->eval();
-  nn::save(*options_.model, directory.file("model.safetensors"), task_->notes());
+  nn::save(*options_.model, directory.file("model.safetensors"), notes());
   const std::string verdict = task_->verdict();
   if (!verdict.empty()) std::printf("%s\n", verdict.c_str());
   if (!arguments_.quiet) std::printf("model: %s\n", directory.file("model.safetensors").c_str());
@@ -234,7 +226,7 @@ void Trainer::finish(const nn::RunDirectory& directory) {
 int Trainer::run(const std::string& news) {
   std::optional<std::string> newest;
   if (!arguments_.resume.empty()) newest = nn::whole_checkpoint(arguments_.resume);
-  if (newest) check_same_data(*newest, summary_.identity);
+  if (newest) check_same_data(*newest, summary_.identity, "--resume", "begin a new run");
   const std::string folder = run_folder(arguments_);
   nn::RunDirectory directory(folder);
   check<IoError>(is_same_folder(folder, arguments_.resume) || !nn::has_checkpoint(folder),
