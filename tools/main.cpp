@@ -1,7 +1,10 @@
 // The program brume: train, sample, evaluate, info, convert, selftest.
 
+#include <charconv>
 #include <cstdio>
 #include <limits>
+#include <new>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,12 +27,17 @@ namespace {
 
 using namespace brume;
 
-// CLI11's own checks print the bounds of a double.
+// CLI11's own checks print the bounds of a double; its own reading takes octal numbers, and the
+// greatest for one that is greater. So it is given the number as it is understood here.
 CLI::Validator whole_number(int64_t least, int64_t most = std::numeric_limits<int64_t>::max()) {
-  return {[least, most](const std::string& text) {
+  return {[least, most](std::string& text) {
             int64_t value = 0;
-            if (CLI::detail::lexical_cast(text, value) && value >= least && value <= most)
+            const char* const last = text.data() + text.size();
+            const auto [end, error] = std::from_chars(text.data(), last, value);
+            if (error == std::errc() && end == last && value >= least && value <= most) {
+              text = cat(value);
               return std::string();
+            }
             const bool open = most == std::numeric_limits<int64_t>::max();
             return cat("wants a whole number from ", least, open ? "" : cat(" to ", most), ", got ",
                        text);
@@ -73,10 +81,10 @@ void add_device_option(CLI::App& app, CommandLine& line) {
 
 void add_draw_options(CLI::App& app, tools::DrawOptions& draw) {
   app.add_option("--steps", draw.steps, "steps from noise to sample")
-      ->check(whole_number(2))
+      ->transform(whole_number(2, tools::kMostSteps))
       ->capture_default_str();
   app.add_option("--batch", draw.batch, "samples at a time; changes no bit")
-      ->check(whole_number(1))
+      ->transform(whole_number(1))
       ->capture_default_str();
   app.add_option("--solver", draw.solver, "one of " + tools::solver_names())->capture_default_str();
   app.add_option("--churn", draw.S_churn,
@@ -98,7 +106,7 @@ void add_train(CommandLine& line) {
   app.add_option("--data", train.data, "where data.x is now");
   app.add_option("--labels", train.labels, "where data.labels is now");
   app.add_option("--set", train.changes, "change an option: key.key=value");
-  app.add_option("--seed", line.seed, "seed of everything random")->check(whole_number(0));
+  app.add_option("--seed", line.seed, "seed of everything random")->transform(whole_number(0));
   app.add_flag("--dry-run", train.dry_run, "measure one step and write nothing");
   app.add_flag("--quiet", line.quiet, "print no progress");
   add_device_option(app, line);
@@ -113,11 +121,12 @@ void add_sample(CommandLine& line) {
   tools::SampleArguments& sample = line.sample;
   app.add_option("path", sample.path, "a run folder or a model's file")->required();
   app.add_option("--num", sample.num, "how many (as many as --seeds, or 16)")
-      ->check(whole_number(1));
+      ->transform(whole_number(1));
   app.add_option("--classes", sample.classes, "which classes: 3,5 or 0-9");
   app.add_option("--seeds", sample.seeds, "one for each sample (0, 1, ...)");
   app.add_option("--shape", sample.shape, "of one sample, if the file does not say it")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->transform(whole_number(1));
   app.add_option("--out", sample.out, ".png, .npy or .safetensors")->default_val("samples.png");
   app.add_flag("--quiet", line.quiet, "print no progress");
   add_draw_options(app, sample.draw);
@@ -136,7 +145,7 @@ void add_evaluate(CommandLine& line) {
   app.add_option("--classifier", evaluate.classifier,
                  "run folder of a classifier, which names the samples");
   app.add_option("--num", evaluate.num, "how many samples")
-      ->check(whole_number(1))
+      ->transform(whole_number(1))
       ->capture_default_str();
   app.add_flag("--json", evaluate.json, "figures as JSON");
   app.add_flag("--require", evaluate.require, "exit with 1 if a figure is less than wanted");
@@ -206,7 +215,7 @@ int run(int argc, char** argv) {
   line.app.fallthrough();
   line.app.set_version_flag("--version", "brume " BRUME_VERSION);
   line.app.add_option("--threads", line.threads, "threads to use (all)")
-      ->check(whole_number(1, kMostThreads));
+      ->transform(whole_number(1, kMostThreads));
   for (const auto add : {add_train, add_sample, add_evaluate, add_files, add_selftest}) add(line);
 
   if (argc < 2) {
@@ -229,10 +238,26 @@ int run(int argc, char** argv) {
 
 }  // namespace
 
+namespace {
+
+int out_of_memory() {
+  std::fputs(
+      "brume: there is not enough memory; fewer samples at a time (batch_size, --batch), fewer "
+      "--steps or --num, a smaller --shape or model take less\n",
+      stderr);
+  return 2;
+}
+
+}  // namespace
+
 // 2: the user can mend it (files, options, shapes); 1: anything else.
 int main(int argc, char** argv) {
   try {
     return run(argc, argv);
+  } catch (const std::bad_alloc&) {
+    return out_of_memory();
+  } catch (const std::length_error&) {  // a container's, of more than could ever be
+    return out_of_memory();
   } catch (const std::exception& error) {
     std::fprintf(stderr, "brume: %s\n", error.what());
     const bool mends = dynamic_cast<const brume::Error*>(&error) != nullptr &&

@@ -1,5 +1,7 @@
 #include "run_options.h"
 
+#include <cmath>
+
 #include <nlohmann/json.hpp>
 
 #include <brume/core/io/fs.h>
@@ -64,6 +66,8 @@ std::shared_ptr<const nn::Dataset> read_data(const DataOptions& o) {
         "'; paths begin at the folder that brume runs in, and --data and --labels say where "
         "the data are now");
   const nn::LabelledImages samples = read_samples(o);
+  check(samples.x.numel() > 0, "data.x '", o.x, "' holds nothing: its shape is ", samples.x.shape(),
+        ", wanted [N, ...] with at least one sample");
   try {
     return std::make_shared<nn::ArrayDataset>(samples.x, samples.labels, o.scale, o.shift);
   } catch (const Error& error) {
@@ -121,6 +125,10 @@ RunOptions read_run_options(const std::string& path, const std::vector<std::stri
     check(value >= 0, path, ": ", name, " must not be negative, got ", value);
   check(options.optimizer.clip_norm >= 0, path, ": optimizer.clip_norm must not be negative, got ",
         options.optimizer.clip_norm);
+  check(std::isfinite(options.data.scale) && options.data.scale != 0, path,
+        ": data.scale must be finite and not 0, got ", options.data.scale);
+  check(std::isfinite(options.data.shift), path, ": data.shift must be finite, got ",
+        options.data.shift);
   const int64_t every = options.data.holdout_every;
   check(every == 0 || every >= 2, path,
         ": data.holdout_every wants 0 for no holdout, or at least 2, got ", every);

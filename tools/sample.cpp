@@ -95,7 +95,13 @@ std::string solver_names() {
 }
 
 void check_solver(const DrawOptions& o) {
-  if (solver_of(o).puts_noise_back || !o.S_churn) return;
+  check<Error>(o.steps >= 2 && o.steps <= kMostSteps, "--steps: wants 2 to ", kMostSteps, ", got ",
+               o.steps);
+  const NamedSolver& chosen = solver_of(o);
+  if (!o.S_churn) return;
+  check<Error>(std::isfinite(*o.S_churn) && *o.S_churn >= 0,
+               "--churn: wants a number that is not negative, got ", *o.S_churn);
+  if (chosen.puts_noise_back) return;
   std::string others;
   for (const NamedSolver& solver : kSolvers)
     if (solver.puts_noise_back) others += cat(others.empty() ? "" : " and ", solver.name);
@@ -125,6 +131,21 @@ Sampler open_sampler(const std::string& path, Device device) {
 
 namespace {
 
+// The model as a predictor. Whether it takes the shape of the samples is its first call's to say.
+diffusion::Predictor x0_of(const Sampler& sampler, const Tensor& condition) {
+  return [x0 = bind(diffusion::AnyModel(sampler.model), condition), shape = sampler.notes.shape,
+          tried = false](const Tensor& x, const Tensor& t) mutable {
+    if (tried) return x0(x, t);
+    tried = true;
+    try {
+      return x0(x, t);
+    } catch (const ShapeError& error) {
+      throw ShapeError(cat("sample: the model does not take samples of shape ", Shape(shape), ": ",
+                           error.what()));
+    }
+  };
+}
+
 // One batch; `shown` stands before the steps in the line of progress.
 Tensor draw_batch(const Sampler& sampler, std::span<const uint64_t> seeds,
                   std::span<const int64_t> classes, const DrawOptions& o,
@@ -152,17 +173,8 @@ Tensor draw_batch(const Sampler& sampler, std::span<const uint64_t> seeds,
   const Method method = solver_of(o).make(
       {.scheduler = scheduler,
        .churn = {.noise = &noise, .S_churn = o.S_churn.value_or(kChurn), .num_steps = o.steps}});
-  const auto denoiser = diffusion::denoiser(
-      scheduler, {.x0 = bind(diffusion::AnyModel(sampler.model), condition), .type = method.type});
-  const auto run = [&](const diffusion::SampleOptions& options) {
-    try {
-      return diffusion::sample(denoiser, contiguous(start, Layout::channels_last), scheduler,
-                               options);
-    } catch (const ShapeError& error) {
-      throw ShapeError(cat("sample: the model does not take samples of shape ",
-                           Shape(sampler.notes.shape), ": ", error.what()));
-    }
-  };
+  const auto denoiser =
+      diffusion::denoiser(scheduler, {.x0 = x0_of(sampler, condition), .type = method.type});
   const bool terminal = isatty(STDERR_FILENO) != 0;
   const auto show = [&](const diffusion::SampleStep& s) {
     if (!o.quiet && terminal)
@@ -170,8 +182,9 @@ Tensor draw_batch(const Sampler& sampler, std::span<const uint64_t> seeds,
                    static_cast<long long>(s.step), static_cast<long long>(s.steps));
     return !(o.stop && o.stop());
   };
-  const Tensor x = run(diffusion::SampleOptions{
-      .num_steps = o.steps, .solver = method.solver, .time_steps = times, .on_step = show});
+  const Tensor x = diffusion::sample(
+      denoiser, contiguous(start, Layout::channels_last), scheduler,
+      {.num_steps = o.steps, .solver = method.solver, .time_steps = times, .on_step = show});
   if (!o.quiet && terminal) std::fputs("\r\033[K", stderr);
   if (o.stop && o.stop()) throw Stopped{};
   if (!o.quiet && !terminal) std::fprintf(stderr, "%s\n", shown.c_str());

@@ -20,10 +20,12 @@ struct Sampler {
 /// @throws Error if it is no diffusion model
 Sampler open_sampler(const std::string& path, Device device);
 
+inline constexpr int64_t kMostSteps = 1'000'000;
 inline constexpr double kChurn = 40;  // of the stochastic solvers, unless another is asked for
 
 struct DrawOptions {
-  int64_t steps = 18, batch = 100;
+  int64_t steps = 18;  // up to kMostSteps
+  int64_t batch = 100;
   std::string solver = "heun";      // one of solver_names
   std::optional<double> S_churn{};  // kChurn if empty; of the stochastic solvers alone
   bool quiet = true;
@@ -35,7 +37,7 @@ struct Stopped {};
 
 /// "heun, euler, ...".
 std::string solver_names();
-/// Before a model is read. @throws Error naming --solver or --churn
+/// Before a model is read. @throws Error naming --solver, --churn or --steps
 void check_solver(const DrawOptions& options);
 
 /// One sample per seed, drawn where the model is; sample i depends on seeds[i] and classes[i]

@@ -188,6 +188,10 @@ class ClassificationTask : public TrainingTask {
     check(data.train->classes() > 0, "classification wants labels: set data.labels");
     check(o.sample_steps == 0 && nn::same_config(o.noise, {}),
           "classification draws no samples and no noise: leave sample_steps and noise out");
+    const ArgumentOf out(*model_, "out_features");
+    check(out.values() == std::vector<int64_t>{data.train->classes()},
+          "train: the model's out_features is ", out.values().front(), ", but the data have ",
+          data.train->classes(), " classes; set out_features to ", data.train->classes());
   }
   Tensor loss(const nn::Batch& batch, Generator&) override {
     return cross_entropy(logits(net_, batch.x), transfer(batch.label, batch.x.device()));

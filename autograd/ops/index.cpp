@@ -4,6 +4,7 @@
 #include <array>
 
 #include <brume/autograd/node.h>
+#include <brume/autograd/ops/operands.h>
 #include <brume/autograd/ops/pointwise.h>
 #include <brume/autograd/ops/reduce.h>
 #include <brume/autograd/ops/shape.h>
@@ -13,13 +14,6 @@ namespace brume {
 namespace {
 
 Tensor row_major(const Tensor& x) { return relayout(x, Layout::row_major); }
-
-void check_index(const char* who, const Tensor& index, int64_t limit) {
-  check<DTypeError>(index.dtype() == DType::i64, who, ": wants an index of i64, got ",
-                    index.dtype());
-  const Tensor lines = index.rank() == 0 ? reshape(index, {1}) : index;
-  if (index.numel() > 0) kernels(index).index.check_indices(who, limit, lines.view());
-}
 
 void check_same_dtype(const char* who, const Tensor& x, const Tensor& source) {
   check<DTypeError>(x.dtype() == source.dtype(), who, ": dtypes differ: ", x.dtype(), " and ",

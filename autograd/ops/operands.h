@@ -3,6 +3,7 @@
 
 #include <string_view>
 
+#include <brume/core/backend.h>
 #include <brume/core/error.h>
 #include <brume/core/tensor.h>
 
@@ -19,6 +20,13 @@ inline void check_same_device(std::string_view op, const Tensor& x, const char* 
                               const Tensor& y) {
   check<DeviceError>(x.device() == y.device(), op, ": x is on ", x.device(), ", but ", name,
                      " is on ", y.device());
+}
+/// @throws DTypeError naming `op` unless the index is i64; ShapeError if one is outside [0, limit)
+inline void check_index(const char* op, const Tensor& index, int64_t limit) {
+  check<DTypeError>(index.dtype() == DType::i64, op, ": wants an index of i64, got ",
+                    index.dtype());
+  const Tensor lines = index.rank() == 0 ? alias(index, {1}, {1}) : index;
+  if (index.numel() > 0) kernels(index).index.check_indices(op, limit, lines.view());
 }
 
 }  // namespace brume

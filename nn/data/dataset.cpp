@@ -21,7 +21,8 @@ ArrayDataset::ArrayDataset(const Tensor& x, const Tensor& labels, double scale, 
   const auto final_values = [&](const Tensor& raw) {
     const Tensor f = convert(raw, DType::f32) * scale + shift;
     check(f.numel() == 0 || all(isfinite(f)).item() != 0,
-          "ArrayDataset: the samples hold values that are not finite; clean the data first");
+          "ArrayDataset: the samples, times the scale ", scale, " plus the shift ", shift,
+          ", hold values that are not finite in f32; clean the data, or choose others");
     return f;
   };
   if (x.dtype() == DType::u8) {

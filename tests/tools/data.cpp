@@ -125,11 +125,26 @@ TEST_CASE("data may lie elsewhere when a run is resumed, but must be the same") 
   };
   check_says(error_of([&] { resume("", ""); }), {"--data and --labels say where"});
   io::write_npy("elsewhere/others.npy", zeros({6, 1, 4, 4}));
-  check_says(error_of([&] { resume("elsewhere/others.npy", "elsewhere/labels.npy"); }),
-             {"the data are not those that the run was trained on: 'digest' was"});
+  check_says(
+      error_of([&] { resume("elsewhere/others.npy", "elsewhere/labels.npy"); }),
+      {"the data are not those that 'tool_moves/checkpoints/", "was trained on: 'digest' was"});
   REQUIRE(resume("elsewhere/x.npy", "elsewhere/labels.npy") == 0);
   CHECK(bytes_of("tool_moves/model.safetensors") == bytes_of("tool_stays/model.safetensors"));
   check_says(bytes_of("tool_moves/options.json"), {"elsewhere/x.npy"});
+}
+
+TEST_CASE("data that hold nothing, or a scale that leaves nothing of them, are refused by name") {
+  const auto refusal = [](const Tensor& x, const std::vector<std::string>& changes) {
+    return error_of([&] { train_on(x, changes, "tool_nothing"); });
+  };
+  Generator rng(1);
+  const Tensor x = normal({6, 1, 4, 4}, rng);
+  check_says(refusal(zeros({0, 1, 4, 4}), {}),
+             {"data.x 'tool_fields.npy' holds nothing", "[0, 1, 4, 4]"});
+  check_says(refusal(zeros({6, 0, 4}), {}), {"data.x 'tool_fields.npy' holds nothing"});
+  for (const char* scale : {"NaN", "0", "1e999"})
+    check_says(refusal(x, {cat("data.scale=", scale)}), {"data.scale"});
+  check_says(refusal(x, {"data.scale=1e300"}), {"data.x", "scale 1e+300", "not finite in f32"});
 }
 
 TEST_CASE("--resume says what it wants when it is given something else of a run, or no run") {

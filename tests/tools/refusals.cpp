@@ -1,5 +1,6 @@
 // What the program says to options that it does not take.
 
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -8,6 +9,7 @@
 #include <doctest/doctest.h>
 
 #include <brume/autograd/mode.h>
+#include <brume/autograd/ops/shape.h>
 #include <brume/core/backend.h>
 #include <brume/core/io/png.h>
 #include <brume/core/io/zip.h>
@@ -107,6 +109,16 @@ TEST_CASE("options without meaning are named as the user wrote them") {
     check_says(error_of([&] { train("tool_refused", c.changes); }), c.said);
 }
 
+TEST_CASE("a classifier of other classes than the data's is refused at once") {
+  const std::string net = "model={\"module\": \"FullyConnected\", \"args\": {\"in_features\": 16, ";
+  for (const char* out : {"1", "3"})
+    check_says(
+        error_of([&] {
+          train("tool_classes", {"task=classification", cat(net, "\"out_features\": ", out, "}}")});
+        }),
+        {cat("out_features is ", out), "2 classes"});
+}
+
 TEST_CASE("drawing says which of its options does not fit the model") {
   REQUIRE(train("tool_drawn", {}) == 0);
   const auto refusal = [](auto change) {
@@ -117,6 +129,13 @@ TEST_CASE("drawing says which of its options does not fit the model") {
   check_says(refusal([](auto& a) { a.classes = "1-2"; }), {"--classes: 2", "0 to 1"});
   check_says(refusal([](auto& a) { a.num = 5; }), {"--num: 5", "multiple of 2", "6"});
   check_says(refusal([](auto& a) { a.draw.S_churn = 3; }), {"--churn", "heun"});
+  for (const double churn : {-1.0, HUGE_VAL, std::nan("")})
+    check_says(refusal([&](auto& a) {
+                 a.draw.solver = "edm_stochastic_heun";
+                 a.draw.S_churn = churn;
+               }),
+               {"--churn: wants a number that is not negative"});
+  check_says(refusal([](auto& a) { a.draw.steps = 1'000'000'000'000; }), {"--steps", "1000000"});
   check_says(refusal([](auto& a) { a.seeds = "0-2"; }), {"--seeds: 3", "leave --num out"});
   CHECK(refusal([](auto& a) { a.seeds = "0-5", a.num = {}; }).empty());
   CHECK(io::read_npy("tool_samples.npy").size(0) == 6);
@@ -226,6 +245,35 @@ TEST_CASE("a checkpoint is converted with its averaged weights, and latest is th
   CHECK(tools::convert_file({.in = "tool_averaged/checkpoints/latest", .out = file.path}) == 0);
   CHECK(bytes_of(file.path) == bytes_of("tool_averaged/model.safetensors"));
   CHECK(tools::info("tool_fields.npy", true) == 0);
+}
+
+TEST_CASE("evaluate judges by the data that run and classifier were trained on, or not at all") {
+  const std::vector<std::string> classifier = {
+      "task=classification", "data.holdout_every=3",
+      "model={\"module\": \"FullyConnected\", \"args\": {\"in_features\": 16, "
+      "\"out_features\": 2}}"};
+  REQUIRE(train("tool_namer", classifier) == 0);
+  std::vector<std::string> all = classifier;
+  all[1] = "data.holdout_every=2";
+  REQUIRE(train("tool_knower", all) == 0);
+  REQUIRE(train("tool_judged_by", {"data.holdout_every=3"}) == 0);
+  const auto judged = [](const std::string& namer, const std::string& data) {
+    return error_of([&] {
+      CHECK(tools::evaluate({.run = "tool_judged_by",
+                             .classifier = namer,
+                             .data = data,
+                             .num = 4,
+                             .draw = {.steps = 3}}) == 0);
+    });
+  };
+  CHECK(judged("tool_namer", "") == "");
+  check_says(judged("tool_knower", ""), {"evaluate: --classifier: the data are not those that",
+                                         "'samples' was 3, is 4", "the run's data options"});
+  const Tensor x = io::read_npy("tool_fields.npy");
+  io::write_npy("tool_turned.npy", flip(x, {0}));
+  check_says(
+      judged("", "tool_turned.npy"),
+      {"evaluate: the data are not those that 'tool_judged_by/model.safetensors'", "'digest' was"});
 }
 
 TEST_CASE("evaluate fails on a figure that is less than wanted, if it is asked to") {
