@@ -112,7 +112,10 @@ std::vector<Tensor> Ema::matched(const NamedTensors& averages) const {
     check(found->second.shape() == e.average.shape(), "Ema: the average of '", e.name, "' is ",
           found->second.shape(), ", wanted ", e.average.shape());
     out.push_back(found->second);
+    given.erase(found);
   }
+  check<Error>(given.empty(), "Ema: there is no parameter '",
+               given.empty() ? "" : given.begin()->first, "' of which an average is given");
   return out;
 }
 

@@ -28,7 +28,8 @@ class Ema {
   NamedTensors averages() const;
   int64_t updates() const { return updates_; }
   /// Takes averages and the count from a checkpoint.
-  /// @throws Error if a parameter has no average, ShapeError if one does not fit
+  /// @throws Error if a parameter has no average or an average no parameter, ShapeError if one does
+  ///         not fit
   void load(const NamedTensors& averages, int64_t updates);
   /// What load() asks of the averages, without taking them. @throws as load()
   void check_load(const NamedTensors& averages) const;

@@ -28,6 +28,15 @@ NamedTensors read_prefixed(const ModelFile& file, std::string_view prefix) {
   return out;
 }
 
+// Tensors of none of the three would be lost when the run goes on.
+void check_prefixes(const ModelFile& file) {
+  for (const StoredTensor& t : file.tensors)
+    check<FormatError>(t.name.starts_with(kModel) || t.name.starts_with(kAverages) ||
+                           t.name.starts_with(kOptimizer),
+                       "'", file.path, "': the tensor ", io::quote(t.name),
+                       " is none of a training checkpoint");
+}
+
 // A checkpoint's notes on its training; it says its class and arguments as every model file.
 const std::string& training_notes(const ModelFile& file) {
   const auto found = file.notes.find(kTrainKey);
@@ -105,6 +114,7 @@ void save_checkpoint(const std::string& path, const TrainState& state, io::Metad
 void load_checkpoint(const std::string& path, TrainState& state) {
   const ModelFile file = open_model_file(path);
   const Position position = read_position(file);
+  check_prefixes(file);
   const NamedTensors model = read_prefixed(file, kModel);
   const NamedTensors averages = read_prefixed(file, kAverages);
   const NamedTensors optimizer = read_prefixed(file, kOptimizer);

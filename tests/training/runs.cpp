@@ -242,6 +242,19 @@ TEST_CASE("a resumed log drops the rows of steps that are done again") {
   CHECK(io::read_file(folder + "/log.csv", 1000) == "step,loss,lr\n10,0.1,0.1\n20,0.2,0.1\n");
 }
 
+TEST_CASE("a checkpoint with a tensor that nothing would take is refused") {
+  const test::TemporaryFile file("left_over.safetensors");
+  for (const char* name : {"ema.extra", "extra", "optimizer.state.extra.step", "model.extra"}) {
+    Run run;
+    const std::vector<float> before = run.numbers();
+    const std::string path = changed_checkpoint(
+        file, [&](auto& tensors, auto&) { tensors.emplace_back(name, zeros({2})); });
+    const std::string text = error_of([&] { nn::load_checkpoint(path, run.state); });
+    CHECK(text.find("extra") != text.npos);
+    CHECK(run.numbers() == before);
+  }
+}
+
 TEST_CASE("a damaged row of a log is named with its line and a way on") {
   const std::string folder = fresh_folder("run_log_damaged"), path = folder + "/log.jsonl";
   io::make_folders(folder);
