@@ -57,6 +57,13 @@ Condition Condition::named(std::string name) const {
   return out;
 }
 
+Condition Condition::each(
+    const std::function<Tensor(const std::string& name, const Tensor& x)>& f) const {
+  Condition out = *this;
+  for (auto& [name, x] : out.entries_) x = f(name, x);
+  return out;
+}
+
 void Condition::check_names(std::initializer_list<std::string_view> known,
                             std::string_view who) const {
   for (const auto& [key, value] : entries_) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <initializer_list>
 #include <string>
 #include <string_view>
@@ -38,6 +39,8 @@ class Condition {
   Condition without(std::string_view name) const;
   /// A tensor without a name gets this one.
   Condition named(std::string name) const;
+  /// The same names with f of each tensor; a tensor without a name has the name "".
+  Condition each(const std::function<Tensor(const std::string& name, const Tensor& x)>& f) const;
 
   /// @throws ShapeError naming `who` and the entry if one has another batch size
   void check_batch(int64_t batch, const char* who) const;

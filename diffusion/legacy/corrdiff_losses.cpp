@@ -7,6 +7,7 @@
 #include <brume/autograd/ops/reduce.h>
 #include <brume/autograd/ops/shape.h>
 #include <brume/diffusion/legacy/losses.h>
+#include <brume/diffusion/legacy/patch_condition.h>
 
 namespace brume::diffusion {
 namespace {
@@ -74,14 +75,16 @@ Tensor ResidualLoss::operator()(const AnyModel& net, const Tensor& img_clean, co
                 {.condition = inputs.condition, .augment_pipe = inputs.augment_pipe});
   const Tensor mean =
       inputs.y_mean.defined() ? inputs.y_mean : regression(p.clean, p.low, p.condition);
+  check(mean.shape() == p.clean.shape(), "ResidualLoss: y_mean is ", mean.shape(),
+        " for img_clean of ", p.clean.shape(), "; it is what regression() returns");
   Tensor residual = p.clean - mean;
   Tensor low = options_.hr_mean_conditioning ? cat({mean, p.low}, 1) : p.low;
   Condition condition = p.condition;
   if (const RandomPatching2D* patching = inputs.patching) {
     residual = patching->apply(residual);
     low = patching->apply(low, img_lr);
-    if (inputs.locates_patches)
-      condition = condition.with("global_index", patching->global_index_of_rows(img_clean.size(0)));
+    condition = patch_condition("ResidualLoss", *patching, condition, img_clean.size(0),
+                                inputs.locates_patches, img_clean.device());
   }
   const EDMLoss denoising(
       {.P_mean = options_.P_mean, .P_std = options_.P_std, .sigma_data = options_.sigma_data});

@@ -42,10 +42,11 @@ struct ResidualLossInputs {
   Condition condition{};
   AugmentPipe augment_pipe{};
   /// The loss of these patches: the network sees the whole img_lr, resized, behind the channels of
-  /// each, and knows their places by "global_index" if locates_patches.
+  /// each, the condition of its image, and knows its place by "global_index" if locates_patches.
   const RandomPatching2D* patching = nullptr;
   bool locates_patches = true;
-  /// The regression, where the caller has it already (several sets of patches of one batch).
+  /// The regression, where the caller has it already (several sets of patches of one batch), of
+  /// img_clean's shape.
   Tensor y_mean{};
 };
 

@@ -51,7 +51,7 @@ Tensor edm_weight(const char* who, const nn::OneOrMany<double>& sigma_data, cons
 Tensor denoising_error(const char* who, const AnyModel& net, const Tensor& y, const Tensor& sigma,
                        const Tensor& weight, const Condition& condition, Generator& rng) {
   const Tensor noisy = gated_residual(y, sigma, normal(y.shape(), rng, like(y)));
-  const Tensor prediction = net(noisy, sigma, condition);
+  const Tensor prediction = net(noisy, reshape(sigma, {y.size(0)}), condition);
   check(prediction.shape() == y.shape(), who, ": the network returned ", prediction.shape(),
         " for images of ", y.shape());
   return weighted_square_error(weight, prediction, y);

@@ -8,6 +8,7 @@
 #include <brume/autograd/ops/reduce.h>
 #include <brume/autograd/ops/shape.h>
 #include <brume/diffusion/iddpm_levels.h>
+#include <brume/diffusion/legacy/patch_condition.h>
 #include <brume/diffusion/legacy/preconditioners.h>
 #include <brume/diffusion/schedulers/edm.h>
 #include <brume/diffusion/schedulers/iddpm.h>
@@ -25,7 +26,7 @@ class LegacyNetwork {
  public:
   LegacyNetwork(const char* who, const AnyModel& net, const Tensor& latents,
                 const LegacySamplerInputs& inputs)
-      : net_(net), patching_(inputs.patching), batch_(0) {
+      : who_(who), net_(net), patching_(inputs.patching), batch_(0) {
     check(latents.rank() == 4, who, ": wants latents [B, C, H, W], got ", latents.shape());
     batch_ = latents.size(0);
     levels_ = dynamic_cast<const NoiseLevels*>(net.module().get());
@@ -33,8 +34,8 @@ class LegacyNetwork {
     Tensor image = beside(who, latents, inputs);
     if (patching_) {
       if (image.defined()) image = patching_->apply(image, inputs.img_lr);
-      if (inputs.locates_patches)
-        condition_ = condition_.with("global_index", patching_->global_index_of_rows(batch_));
+      condition_ = patch_condition(who, *patching_, condition_, batch_, inputs.locates_patches,
+                                   latents.device());
     }
     condition_ = condition_.with(levels().image_key(), image);
   }
@@ -48,10 +49,7 @@ class LegacyNetwork {
   }
   /// The prediction of x0 from x in f32.
   Tensor operator()(const Tensor& x, double sigma) const {
-    const Tensor level = full({1}, sigma, {.dtype = x.dtype(), .device = x.device()});
-    if (!patching_) return checked(net_(x, level, condition_), x);
-    const Tensor patches = patching_->apply(x);
-    return patching_->fuse(checked(net_(patches, level, condition_), patches), batch_);
+    return patching_ ? patching_->fuse(asked(patching_->apply(x), sigma), batch_) : asked(x, sigma);
   }
 
  private:
@@ -70,12 +68,15 @@ class LegacyNetwork {
     return low.defined() ? cat({all, low}, 1) : all;
   }
   static Shape shape_of(const Tensor& x) { return x.defined() ? x.shape() : Shape{}; }
-  static Tensor checked(Tensor prediction, const Tensor& x) {
-    check(prediction.shape() == x.shape(), "sampler: the network returned ", prediction.shape(),
+  Tensor asked(const Tensor& x, double sigma) const {
+    const Tensor level = full({x.size(0)}, sigma, {.dtype = x.dtype(), .device = x.device()});
+    Tensor prediction = net_(x, level, condition_);
+    check(prediction.shape() == x.shape(), who_, ": the network returned ", prediction.shape(),
           " for x of ", x.shape());
     return prediction;
   }
 
+  const char* who_;
   AnyModel net_;
   const GridPatching2D* patching_;
   const NoiseLevels* levels_ = nullptr;

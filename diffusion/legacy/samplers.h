@@ -1,6 +1,6 @@
 #pragma once
 // The two older samplers, which take a network of noise levels (legacy/preconditioners.h, or any
-// model called as (x, sigma, condition)) and an image to condition on.
+// model called as (x, sigma, condition), sigma one for each row of x) and an image to condition on.
 
 #include <functional>
 #include <limits>
@@ -19,7 +19,8 @@ struct LegacySamplerInputs {
   Tensor img_lr{}, mean_hr{};
   Condition condition{};  // further named tensors, such as "class_labels"
   /// The network works on patches, which it sees with the whole img_lr, resized, as further
-  /// channels, and knows by "global_index" if locates_patches; results are fused.
+  /// channels, and the condition of their image, and knows by "global_index" if locates_patches;
+  /// results are fused.
   const GridPatching2D* patching = nullptr;
   bool locates_patches = true;
 };

@@ -155,14 +155,10 @@ Condition MultiDiffusionModel2D::patch_condition(const BasePatching2D& patching,
           "condition is a tensor without one");
     for (const auto& [name, on] : switches->named()) (void)condition.at(name);
   }
-  Condition out;
-  if (condition.is_tensor()) {
-    out = patched(patching, "", condition.tensor(), rows);
-  } else {
-    for (const auto& [key, x] : condition.entries())
-      out = out.with(key, patched(patching, key, x, rows));
-  }
-  return with_embedding(patching, out, rows);
+  return with_embedding(patching, condition.each([&](const std::string& key, const Tensor& x) {
+    return patched(patching, key, x, rows);
+  }),
+                        rows);
 }
 
 Condition MultiDiffusionModel2D::with_embedding(const BasePatching2D& patching,

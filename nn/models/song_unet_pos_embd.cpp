@@ -152,20 +152,53 @@ Tensor SongUNetPosEmbd::located(int64_t batch, const GridPlace& place) const {
       "SongUNetPosEmbd: global_index must be integers [P, 2, h, w] with P patches that divide the "
       "batch of ",
       batch, ", but is ", at.shape());
-  const int64_t patches = at.size(0), samples = batch / patches;
-  const Tensor grid = grid_of_samples(samples, place.lead_time_label);
-  const int64_t channels = grid.size(1), h = at.size(2), w = at.size(3);
+  const Tensor& grid = positions_.defined() ? positions_ : lead_times_;
+  const int64_t patches = at.size(0), H = grid.size(-2), W = grid.size(-1);
   for (const int64_t axis : {0, 1}) {
     const Tensor lines = select(at, 1, axis);
     const double low = min(lines).item(), high = max(lines).item();
-    check(low >= 0 && high < static_cast<double>(grid.size(2 + axis)),
+    check(low >= 0 && high < static_cast<double>(axis == 0 ? H : W),
           "SongUNetPosEmbd: global_index has ", axis == 0 ? "rows" : "columns", " from ", low,
-          " to ", high, ", but the grid has ", grid.size(2 + axis));
+          " to ", high, ", but the grid has ", axis == 0 ? H : W);
   }
-  const Tensor pixel = select(at, 1, 0) * static_cast<double>(grid.size(3)) + select(at, 1, 1);
-  Tensor y = index_select(reshape(grid, {samples, channels, -1}), 2, reshape(pixel, {-1}));
-  y = permute(reshape(y, {samples, channels, patches, h, w}), {0, 2, 1, 3, 4});
-  return reshape(y, {batch, channels, h, w});
+  const Tensor pixel = select(at, 1, 0) * static_cast<double>(W) + select(at, 1, 1);
+  std::vector<Tensor> parts;
+  if (positions_.defined()) {
+    const int64_t channels = positions_.size(0), h = at.size(2), w = at.size(3);
+    const Tensor y = index_select(reshape(positions_, {channels, H * W}), 1, reshape(pixel, {-1}));
+    const Tensor each = permute(reshape(y, {channels, patches, h, w}), {1, 0, 2, 3});
+    parts.push_back(reshape(expand(unsqueeze(each, 0), {batch / patches, -1, -1, -1, -1}),
+                            {batch, channels, h, w}));
+  }
+  if (lead_times_.defined()) parts.push_back(lead_times_at(pixel, place.lead_time_label, batch));
+  return cat(parts, 1);
+}
+
+// pixel [P, h, w] -> [batch, channels, h, w]
+Tensor SongUNetPosEmbd::lead_times_at(const Tensor& pixel, const Tensor& label,
+                                      int64_t batch) const {
+  const int64_t patches = pixel.size(0), samples = batch / patches, h = pixel.size(1),
+                w = pixel.size(2);
+  const int64_t steps = lead_times_.size(0), channels = lead_times_.size(1),
+                plane = lead_times_.size(2) * lead_times_.size(3);
+  check(label.defined() && (label.shape() == Shape{samples} || label.shape() == Shape{batch}),
+        "SongUNetPosLtEmbd: lead_time_label must be integers [", samples, "], one for each image, ",
+        "or [", batch, "], one for each patch, but is ",
+        label.defined() ? cat(label.shape()) : "missing");
+  const double first = min(label).item(), last = max(label).item();
+  check(first >= 0 && last < static_cast<double>(steps), "SongUNetPosLtEmbd: lead_time_label is ",
+        first, " to ", last, ", but lead_time_steps is ", steps);
+  // One gather among the numbers of all steps, channels and pixels: nothing is made for whole
+  // images.
+  const Tensor of_row = label.size(0) == batch
+                            ? label
+                            : reshape(expand(unsqueeze(label, 1), {samples, patches}), {batch});
+  const Tensor channel = arange(0, channels, 1, {.dtype = DType::i64, .device = label.device()});
+  const Tensor planes = reshape(of_row * static_cast<double>(channels), {batch, 1}) + channel;
+  const Tensor at = reshape(expand(unsqueeze(pixel, 0), {samples, -1, -1, -1}), {batch, 1, h, w});
+  const Tensor index = reshape(planes * static_cast<double>(plane), {batch, channels, 1, 1}) + at;
+  return reshape(index_select(reshape(lead_times_, {-1}), 0, reshape(index, {-1})),
+                 {batch, channels, h, w});
 }
 
 SongUNetPosLtEmbd::SongUNetPosLtEmbd(const Config& c)

@@ -56,7 +56,8 @@ struct SongUNetPosEmbdConfig : SongUNetConfig {
 struct GridPlace {
   Tensor global_index{};  // i64 [P, 2, h, w]: row and column; sample b * P + p gets patch p
   std::function<Tensor(const Tensor&)> embedding_selector{};  // [C, H, W] -> [batch, C, h, w]
-  Tensor lead_time_label{};                                   // i64 [batch / P]
+  /// i64: one for each image [batch / P], or one for each row of x [batch].
+  Tensor lead_time_label{};
 };
 
 /// SongUNet of x and N_grid_channels of a grid over img_resolution: learnable; linear (x and y from
@@ -78,6 +79,7 @@ class SongUNetPosEmbd : public SongUNet {
 
  private:
   Tensor grid_of_samples(int64_t samples, const Tensor& lead_time_label) const;
+  Tensor lead_times_at(const Tensor& pixel, const Tensor& label, int64_t batch) const;
   Tensor located(int64_t batch, const GridPlace& place) const;
   Tensor positions_;   // [N_grid_channels, H, W]
   Tensor lead_times_;  // [lead_time_steps, lead_time_channels, H, W]

@@ -184,7 +184,7 @@ TEST_CASE("the older samplers integrate dx/dt = -x, whatever the schedule and th
   };
   Generator rng(8);
   NoiseSource noise(rng);
-  const Tensor latents = full({1, 1, 2, 2}, std::exp(-4) / 4);
+  const Tensor latents = full({2, 1, 2, 2}, std::exp(-4) / 4);
   const DeterministicSamplerOptions plain{.num_steps = 100, .sigma_min = 0.002, .sigma_max = 4};
   const auto ends_at_one = [&](const DeterministicSamplerOptions& o, double tolerance) {
     const Tensor x = deterministic_sampler(net, latents, {}, noise, o);
@@ -265,6 +265,120 @@ TEST_CASE("the losses of CorrDiff regress the mean and denoise what it leaves") 
   CHECK(residual(net, clean, low, rng, {.patching = &patching}).shape() == Shape{6, 3, 4, 4});
   CHECK(seen == 5);
   for (float value : residual(net, mean, low, rng).to_vector<float>()) CHECK(value == 0);
+}
+
+TEST_CASE("older losses and samplers ask at one level for each row, as every model is asked") {
+  Generator rng(12);
+  NoiseSource noise(rng);
+  const Tensor images = normal({2, 1, 4, 4}, rng), low = normal({2, 1, 4, 4}, rng);
+  std::vector<int64_t> asked;
+  const AnyModel net = [&](const Tensor& x, const Tensor& t, const Condition&) {
+    CHECK(t.rank() == 1);
+    asked.push_back(t.size(0));
+    return x * (1.0 / (1.0 + per_sample(t, x)));
+  };
+  for (const Tensor& loss :
+       {EDMLoss()(net, images, rng), EDMLossLogUniform()(net, images, rng),
+        VPLoss()(net, images, rng), VELoss()(net, images, rng), EDMLossSR()(net, images, low, rng),
+        ResidualLoss(perfect(images * 0.5))(net, images, low, rng)})
+    CHECK(loss.shape() == images.shape());
+  CHECK(asked == std::vector<int64_t>(6, 2));
+  const auto edm = nn::make<EDMPreconditioner>(net, EDMPreconditionerConfig{});
+  CHECK(EDMLoss()(AnyModel(edm), images, rng).shape() == images.shape());
+  CHECK(stochastic_sampler(AnyModel(edm), images, {}, noise).shape() == images.shape());
+  asked.clear();
+  const GridPatching2D grid({4, 4}, {2, 2});
+  (void)deterministic_sampler(net, images, {.patching = &grid, .locates_patches = false}, noise,
+                              {.num_steps = 2, .solver = LegacySolver::euler});
+  CHECK(asked == std::vector<int64_t>(2, 8));
+}
+
+namespace {
+
+// A network of lead times, by patches of 4x4 of images of 8x8, with whole images of 2 channels.
+AnyModel of_lead_times() {
+  nn::SongUNetPosLtEmbdConfig c;
+  static_cast<nn::SongUNetConfig&>(c) = small_unet(2);
+  c.augment_dim = 3;
+  c.N_grid_channels = 4;
+  c.lead_time_channels = 2;
+  c.lead_time_steps = 3;
+  const auto net = nn::make<EDMPrecondSuperResolution>(EDMPrecondSuperResolutionConfig{
+      .img_resolution = 8, .img_in_channels = 10, .img_out_channels = 1, .model = c});
+  net->eval();
+  Generator rng(13);
+  const NoGrad no_grad;
+  for (const auto& [name, x] : net->parameters()) copy_(x, normal(x.shape(), rng) * 0.3);
+  return AnyModel(net);
+}
+
+Tensor row(const Tensor& x, int64_t i) { return slice(x, 0, i, i + 1); }
+
+}  // namespace
+
+TEST_CASE("patches of several images keep the lead time and the labels of their image") {
+  Generator rng(14);
+  const AnyModel net = of_lead_times();
+  const Tensor clean = normal({2, 1, 8, 8}, rng), low = normal({2, 2, 8, 8}, rng);
+  const Tensor times = from_vector<int64_t>({0, 2}, {2}), classes = normal({2, 2}, rng);
+  const Tensor turned = normal({2, 3}, rng);
+  const Condition labels{{"lead_time_label", times}, {"class_labels", classes}};
+
+  const RandomPatching2D patching({8, 8}, {4, 4}, 3, rng);
+  const AnyModel compared = [&](const Tensor& x, const Tensor& sigma, const Condition& c) {
+    const Tensor all = net(x, sigma, c);
+    REQUIRE(x.size(0) == 6);
+    for (int64_t r = 0; r < 6; ++r) {
+      const int64_t patch = r / 2, image = r % 2;
+      const Condition own{{"lead_time_label", row(times, image)},
+                          {"class_labels", row(classes, image)},
+                          {"augment_labels", row(turned, image)},
+                          {"global_index", row(patching.global_index(), patch)},
+                          {"img_lr", row(c.at("img_lr"), r)}};
+      CHECK(max(abs(net(row(x, r), row(sigma, r), own) - row(all, r))).item() < 1e-5);
+    }
+    return all;
+  };
+  const ResidualLoss loss(perfect(clean * 0.5));
+  const ResidualLossInputs inputs{
+      .condition = labels,
+      .augment_pipe = [&](const Tensor& x) { return std::pair(x, turned); },
+      .patching = &patching};
+  CHECK(loss(compared, clean, low, rng, inputs).shape() == Shape{6, 1, 4, 4});
+
+  const GridPatching2D grid({8, 8}, {4, 4});
+  NoiseSource noise(rng);
+  const auto sampled = [&](const Tensor& latents, const Tensor& image, const Condition& c) {
+    return stochastic_sampler(net, latents, {.img_lr = image, .condition = c, .patching = &grid},
+                              noise, {.num_steps = 2});
+  };
+  const Tensor both = sampled(clean, low, labels);
+  for (const int64_t i : {0, 1}) {
+    const Tensor alone =
+        sampled(row(clean, i), row(low, i),
+                {{"lead_time_label", row(times, i)}, {"class_labels", row(classes, i)}});
+    CHECK(max(abs(alone - row(both, i))).item() < 1e-3 * max(abs(alone)).item());
+  }
+  // One row serves all; another batch is refused.
+  const Condition one{{"lead_time_label", row(times, 1)}, {"class_labels", row(classes, 1)}};
+  CHECK(max(abs(row(sampled(clean, low, one), 1) - row(both, 1))).item() == 0);
+  const Condition three{{"lead_time_label", zeros({3}, {.dtype = DType::i64})}};
+  CHECK(error_of([&] { (void)sampled(clean, low, three); }) ==
+        "stochastic_sampler: the condition 'lead_time_label' is [3], but the batch size of x is 2");
+  CHECK(error_of([&] {
+          (void)loss(net, clean, low, rng, {.condition = three, .patching = &patching});
+        }).ends_with("the condition 'lead_time_label' is [3], but the batch size of x is 2"));
+}
+
+TEST_CASE("a regression that the caller has already is one of these images") {
+  Generator rng(15);
+  const Tensor clean = normal({2, 1, 4, 4}, rng);
+  const AnyModel net = perfect(clean);
+  CHECK(error_of([&] {
+          (void)ResidualLoss(net)(net, clean, clean, rng, {.y_mean = ones({1, 1, 1, 1})});
+        }) ==
+        "ResidualLoss: y_mean is [1, 1, 1, 1] for img_clean of [2, 1, 4, 4]; it is what "
+        "regression() returns");
 }
 
 TEST_CASE("an ensemble is the mean and one sample for each seed, however the seeds are split") {
