@@ -42,6 +42,22 @@ Tensor element_loss(const Observations& o, const Tensor& prediction, const Tenso
   return o.norm == 1 ? distance : pow(distance, static_cast<double>(o.norm));
 }
 
+Tensor gradient_by(const char* who, const Tensor& total, const Tensor& x, const Observations& o) {
+  Tensor gradient;
+  try {
+    if (requires_grad(total))
+      gradient = grad({total}, {x}, {},
+                      {.retain_graph = o.retain_graph, .create_graph = o.create_graph})[0];
+  } catch (const GradError& error) {
+    throw GradError(
+        cat(who, ": ", error.what(), "; of several guidances all but the last want retain_graph"));
+  }
+  check<GradError>(gradient.defined(), who,
+                   ": the prediction does not depend on x; predictor and observation operator must "
+                   "record gradients (no NoGrad, detach or numbers taken out of a tensor)");
+  return gradient;
+}
+
 }  // namespace
 
 DPSScorePredictor::DPSScorePredictor(Predictor x0_predictor, X0ToScore x0_to_score_fn,
@@ -93,7 +109,7 @@ Tensor without_gaps(const char* who, const Tensor& y, const Tensor& mask) {
   return where(expand(ne(mask, 0), y.shape()), y, zeros_like(y));
 }
 
-Tensor likelihood_score(const Observations& o, const Tensor& x, const Tensor& t,
+Tensor likelihood_score(const char* who, const Observations& o, const Tensor& x, const Tensor& t,
                         const Tensor& prediction, const Tensor& mask) {
   const EnableGrad record;
   Tensor loss = element_loss(o, prediction, like(o.y, x));
@@ -105,10 +121,7 @@ Tensor likelihood_score(const Observations& o, const Tensor& x, const Tensor& t,
     if (o.alpha_fn) level = level / o.alpha_fn(tb);
     variance = variance + like(o.gamma.value, x) * square(level);
   }
-  const Tensor total = sum(loss / (variance * 2.0));
-  const Tensor gradient =
-      grad({total}, {x}, {}, {.retain_graph = o.retain_graph, .create_graph = o.create_graph})[0];
-  return gradient.defined() ? -gradient : zeros_like(x);
+  return -gradient_by(who, sum(loss / (variance * 2.0)), x, o);
 }
 
 ModelConsistencyDPSGuidance::ModelConsistencyDPSGuidance(
@@ -126,7 +139,7 @@ Tensor ModelConsistencyDPSGuidance::operator()(const Tensor& x, const Tensor& t,
   check(broadcasts_to(observations_.y.shape(), prediction.shape()),
         "ModelConsistencyDPSGuidance: the operator returned ", prediction.shape(), " for y of ",
         observations_.y.shape());
-  return likelihood_score(observations_, x, t, prediction);
+  return likelihood_score("ModelConsistencyDPSGuidance", observations_, x, t, prediction);
 }
 
 DataConsistencyDPSGuidance::DataConsistencyDPSGuidance(Tensor mask, Observations observations)
@@ -139,7 +152,7 @@ Tensor DataConsistencyDPSGuidance::operator()(const Tensor& x, const Tensor& t,
                                               const Tensor& x0) const {
   check(broadcasts_to(observations_.y.shape(), x0.shape()), "DataConsistencyDPSGuidance: y of ",
         observations_.y.shape(), " does not broadcast to x of ", x0.shape());
-  return likelihood_score(observations_, x, t, x0, mask_);
+  return likelihood_score("DataConsistencyDPSGuidance", observations_, x, t, x0, mask_);
 }
 
 }  // namespace brume::diffusion

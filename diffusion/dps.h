@@ -54,7 +54,8 @@ struct Observations {
 /// Follows observations y = A(x0) made by any differentiable operator. The term is
 /// -grad_x sum loss(A(x0), y) / (2 (std_y^2 + gamma sigma^2 / alpha^2)).
 /// @throws ShapeError if std_y or gamma do not broadcast to y, or gamma > 0 without sigma_fn;
-///         Error if std_y is not positive or gamma is negative
+///         Error if std_y is not positive or gamma is negative; in a call GradError if the
+///         prediction does not depend on x, or a guidance before did not retain the graph
 /// @source Rozet and Louppe 2023, arXiv:2306.10574 (gamma)
 class ModelConsistencyDPSGuidance {
  public:
@@ -85,7 +86,8 @@ void check_observations(const char* who, const Observations& observations);
 /// take away. @throws ShapeError unless the mask broadcasts to y
 Tensor without_gaps(const char* who, const Tensor& y, const Tensor& mask);
 /// The term of a prediction of the observations, which depends on x; `mask` may be undefined.
-Tensor likelihood_score(const Observations& observations, const Tensor& x, const Tensor& t,
-                        const Tensor& prediction, const Tensor& mask = {});
+/// @throws GradError naming `who` if the graph does not lead from the prediction to x
+Tensor likelihood_score(const char* who, const Observations& observations, const Tensor& x,
+                        const Tensor& t, const Tensor& prediction, const Tensor& mask = {});
 
 }  // namespace brume::diffusion

@@ -169,7 +169,7 @@ Tensor PatchObservations::term(const Tensor& x, const Tensor& t, const Tensor& p
   if (mask_.defined() && wanted[1] == 1) wanted[1] = x.size(1);
   check(prediction.shape() == wanted, who_, ": the prediction is ", prediction.shape(),
         " for patches of y of ", o.y.shape());
-  const Tensor term = likelihood_score(o, x, t, prediction, rows_of(mask_, patching, rows));
+  const Tensor term = likelihood_score(who_, o, x, t, prediction, rows_of(mask_, patching, rows));
   return fuse_ && !some ? patching.fuse(term, rows.batch) : term;
 }
 

@@ -108,6 +108,35 @@ TEST_CASE("several guidances share one graph, and a guided run can be differenti
   CHECK(g.item() == doctest::Approx((run(1.01) - run(0.99)) / 0.02).epsilon(0.01).scale(0));
 }
 
+TEST_CASE("a guidance that cannot reach x is refused, not left out") {
+  const Tensor x = full({1, 2}, 4), t = ones({1});
+  const auto error = [&](const Predictor& predictor, std::vector<DPSGuidance> guidances) {
+    return error_of([&] {
+      const NoGrad guard;
+      (void)DPSScorePredictor(predictor, to_score, std::move(guidances))(x, t);
+    });
+  };
+  const Predictor detached = [](const Tensor& y, const Tensor& at) {
+    const NoGrad guard;
+    return ideal(y, at);
+  };
+  const std::string lost =
+      "the prediction does not depend on x; predictor and observation operator must record "
+      "gradients (no NoGrad, detach or numbers taken out of a tensor)";
+  CHECK(error(detached, {DataConsistencyDPSGuidance(ones({1, 2}), observed(1))}) ==
+        "DataConsistencyDPSGuidance: " + lost);
+  CHECK(error(ideal, {ModelConsistencyDPSGuidance([](const Tensor& x0) { return detach(x0); },
+                                                  observed(1))}) ==
+        "ModelConsistencyDPSGuidance: " + lost);
+  const DataConsistencyDPSGuidance follows(ones({1, 2}), observed(1));
+  const std::string freed = error(ideal, {follows, follows});
+  CHECK(freed.starts_with("DataConsistencyDPSGuidance: backward: the graph behind "));
+  CHECK(freed.ends_with("; of several guidances all but the last want retain_graph"));
+  Observations kept = observed(1);
+  kept.retain_graph = true;
+  CHECK(error(ideal, {DataConsistencyDPSGuidance(ones({1, 2}), kept), follows}).empty());
+}
+
 TEST_CASE("observations say what does not fit") {
   const auto identity = [](const Tensor& x0) { return x0; };
   const auto error = [&](Observations o) {
