@@ -16,16 +16,34 @@ namespace {
 
 using Numbers = std::vector<double>;
 
+// The numbers of x, none of which may be NaN or infinite: sums would hide the place, and sorting
+// wants an order.
+Numbers finite(const char* who, const char* what, const Tensor& x) {
+  Numbers out = x.to_vector<double>();
+  for (size_t i = 0; i < out.size(); ++i) {
+    if (std::isfinite(out[i])) continue;
+    Shape place = x.shape();
+    auto rest = static_cast<int64_t>(i);
+    for (int axis = x.rank() - 1; axis >= 0; --axis) {
+      place[axis] = rest % x.size(axis);
+      rest /= x.size(axis);
+    }
+    throw Error(cat(who, ": ", what, " is ", out[i], " at ", place));
+  }
+  return out;
+}
+
 struct Ensemble {
   Ensemble(const char* who, const Tensor& ensemble, const Tensor& observed)
       : members(ensemble.rank() >= 1 ? ensemble.size(0) : 0),
         places(observed.numel()),
-        values(ensemble.to_vector<double>()),
-        truth(observed.to_vector<double>()) {
+        values(finite(who, "the ensemble", ensemble)),
+        truth(finite(who, "the truth", observed)) {
     Shape wanted = observed.shape();
     wanted.insert(0, members);
     check(members >= 1 && ensemble.shape() == wanted, who, ": an ensemble of ", ensemble.shape(),
           " does not fit a truth of ", observed.shape());
+    check(places >= 1, who, ": the truth of ", observed.shape(), " is empty");
   }
   Numbers at(int64_t place) const {
     Numbers out;
@@ -53,7 +71,7 @@ Tensor root(const Tensor& a) {
 Tensor covariance_matrix(const Tensor& x, int64_t n) {
   check(x.shape() == Shape{n, n}, "frechet_distance: wants covariances [", n, ", ", n, "], got ",
         x.shape());
-  const Numbers c = x.to_vector<double>();
+  const Numbers c = finite("frechet_distance", "a covariance", x);
   const auto at = [&](int64_t i, int64_t j) { return c[static_cast<size_t>(i * n + j)]; };
   for (int64_t i = 0; i < n; ++i)
     for (int64_t j = 0; j < i; ++j)
@@ -113,6 +131,7 @@ std::vector<double> power_spectrum(const Tensor& x) {
         x.shape());
   const int64_t H = x.size(-2), W = x.size(-1), images = x.numel() / (H * W);
   const NoGrad guard;
+  (void)finite("power_spectrum", "x", x);
   const Tensor all = reshape(exact(x), {images, H, W});
   const int64_t largest = std::min(H, W) / 2;
   Numbers power(static_cast<size_t>(largest) + 1), count(power.size());
@@ -141,11 +160,14 @@ double frechet_distance(const Tensor& mean1, const Tensor& covariance1, const Te
         mean2.shape());
   const int64_t n = mean1.numel();
   const NoGrad guard;
+  for (const Tensor* mean : {&mean1, &mean2}) (void)finite("frechet_distance", "a mean", *mean);
   const Tensor m1 = exact(mean1), m2 = exact(mean2);
   if (covariance1.rank() != 1 || covariance2.rank() != 1)
     return distance(m1, covariance_matrix(covariance1, n), m2, covariance_matrix(covariance2, n));
   check(covariance1.numel() == n && covariance2.numel() == n, "frechet_distance: wants ", n,
         " variances, got ", covariance1.numel(), " and ", covariance2.numel());
+  for (const Tensor* variance : {&covariance1, &covariance2})
+    (void)finite("frechet_distance", "a variance", *variance);
   const Tensor v1 = exact(covariance1), v2 = exact(covariance2);
   return squares(m1 - m2) + sum(v1 + v2 - 2.0 * sqrt(v1 * v2)).item();
 }
@@ -156,6 +178,7 @@ double frechet_distance(const Tensor& a, const Tensor& b) {
       "frechet_distance: wants samples [n, D] and [m, D] of at least 2 rows, got ", a.shape(),
       " and ", b.shape());
   const NoGrad guard;
+  for (const Tensor* sample : {&a, &b}) (void)finite("frechet_distance", "a sample", *sample);
   const auto covariance = [](const Tensor& x) {
     const Tensor centred = x - mean(x, 0, keep_axis);
     return matmul(transpose(centred, 0, 1), centred) / static_cast<double>(x.size(0) - 1);
@@ -169,7 +192,8 @@ double sliced_wasserstein(const Tensor& a, const Tensor& b, Generator& rng, int6
         "sliced_wasserstein: wants two samples of one shape, got ", a.shape(), " and ", b.shape());
   check(projections >= 1, "sliced_wasserstein: wants at least 1 projection, got ", projections);
   const auto rows = static_cast<size_t>(a.size(0)), D = static_cast<size_t>(a.numel()) / rows;
-  const Numbers va = a.to_vector<double>(), vb = b.to_vector<double>();
+  const Numbers va = finite("sliced_wasserstein", "the first sample", a),
+                vb = finite("sliced_wasserstein", "the second sample", b);
   Numbers direction(D), pa(rows), pb(rows);
   double total = 0;
   for (int64_t p = 0; p < projections; ++p) {

@@ -1,5 +1,6 @@
 #pragma once
-// How good samples are: numbers computed in f64 on the host, without gradients.
+// How good samples are: numbers computed in f64 on the host, without gradients. A NaN or an
+// infinity among the inputs is an Error that names its place.
 
 #include <cstdint>
 #include <vector>
@@ -13,7 +14,7 @@ namespace brume::diffusion {
 /// |member - truth| less half the mean of |member - member|. With `fair` the second mean leaves out
 /// a member beside itself, so that its expectation does not depend on the ensemble's size.
 /// @shape  ensemble [members, ...], truth [...]
-/// @throws ShapeError if shapes do not agree, or fair and there is one member
+/// @throws ShapeError if shapes do not agree, there is no place, or fair and there is one member
 /// @source Gneiting and Raftery 2007, doi:10.1198/016214506000001437; Ferro 2014 (fair)
 double crps(const Tensor& ensemble, const Tensor& truth, bool fair = false);
 

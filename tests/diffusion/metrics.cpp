@@ -165,6 +165,16 @@ TEST_CASE("metrics say what does not fit") {
   CHECK(error_of([] {
           (void)crps(ones({1, 3}), ones({3}), true);
         }) == "crps: fair wants at least 2 members");
+  const Tensor gap = numbers({1, 2, 3, std::nan(""), 5, 6}, {3, 2}), whole = ones({3, 2});
+  CHECK(error_of([&] { (void)crps(gap, ones({2})); }) == "crps: the ensemble is nan at [1, 1]");
+  CHECK(error_of([&] { (void)rank_histogram(whole, select(gap, 0, 1), rng); }) ==
+        "rank_histogram: the truth is nan at [1]");
+  CHECK(error_of([&] { (void)sliced_wasserstein(whole, gap, rng); }) ==
+        "sliced_wasserstein: the second sample is nan at [1, 1]");
+  CHECK(error_of([&] { (void)power_spectrum(gap); }) == "power_spectrum: x is nan at [1, 1]");
+  CHECK(error_of([&] { (void)frechet_distance(gap, whole); }) ==
+        "frechet_distance: a sample is nan at [1, 1]");
+  CHECK(error_of([] { (void)crps(ones({3, 0}), ones({0})); }) == "crps: the truth of [0] is empty");
   CHECK(error_of([] { (void)power_spectrum(ones({3})); }) ==
         "power_spectrum: wants images [..., H, W], got [3]");
   CHECK(error_of([&] {
