@@ -65,7 +65,7 @@ Tensor call_backbone(const nn::DiffusionUNet3D& net, const Tensor& x, const Tens
   return net(x, t, c.find("vector"), c.find("volume"));
 }
 Tensor call_backbone(const nn::DiT& net, const Tensor& x, const Tensor& t, const Condition& c) {
-  return net(x, t, c.tensor());
+  return net(x, t, c.tensor("DiT"));
 }
 
 void register_backbones() {

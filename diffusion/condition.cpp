@@ -14,9 +14,9 @@ Condition::Condition(std::vector<std::pair<std::string, Tensor>> entries)
   }
 }
 
-Tensor Condition::tensor() const {
+Tensor Condition::tensor(const char* who) const {
   if (entries_.empty()) return {};
-  check(is_tensor(), "Condition: wants one tensor without a name, got ", entries_.size(),
+  check(is_tensor(), who, ": wants one tensor without a name as condition, got ", entries_.size(),
         " named ones, the first is '", entries_[0].first, "'");
   return entries_[0].second;
 }
@@ -39,7 +39,8 @@ Tensor Condition::find(std::string_view name) const {
 
 Condition Condition::with(std::string name, Tensor x) const {
   if (!x.defined()) return *this;
-  check(!is_tensor(), "Condition: a tensor without a name cannot stand beside '", name, "'");
+  check(!is_tensor(), "Condition: a tensor without a name cannot stand beside '", name,
+        "'; name it, such as {{\"class_labels\", x}}");
   Condition out = without(name);
   out.entries_.emplace_back(std::move(name), std::move(x));
   return out;

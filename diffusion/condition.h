@@ -26,8 +26,9 @@ class Condition {
 
   bool empty() const { return entries_.empty(); }
   bool is_tensor() const { return entries_.size() == 1 && entries_[0].first.empty(); }
-  /// The one tensor; undefined if there is no condition. @throws ShapeError if tensors are named
-  Tensor tensor() const;
+  /// The one tensor; undefined if there is no condition.
+  /// @throws ShapeError naming `who` if tensors are named
+  Tensor tensor(const char* who = "Condition") const;
   /// @throws ShapeError listing the names there are
   const Tensor& at(std::string_view name) const;
   /// Undefined if there is none of that name.

@@ -12,6 +12,7 @@ bool write_ensemble(const std::string& path, std::span<const uint64_t> seeds,
                     const DrawMembers& draw, const EnsembleOptions& options) {
   const auto members = static_cast<int64_t>(seeds.size());
   check(members > 0, "write_ensemble: wants at least one seed");
+  check<Error>(static_cast<bool>(draw), "write_ensemble: draw is empty");
   check(options.batch > 0, "write_ensemble: batch must be positive, got ", options.batch);
   const NoGrad guard;
   std::optional<io::NpyWriter> file;  // its shape is that of the first members

@@ -23,7 +23,8 @@ struct EnsembleOptions {
 /// holds one batch. Where a member depends on its seed alone, as with a NoiseSource of seeds, the
 /// file's bytes do not depend on the batch. The file appears when all are there, else not at all.
 /// Runs without gradients. Returns whether it ran to its end.
-/// @throws ShapeError if there are no seeds, or draw returns another number or shape; IoError
+/// @throws ShapeError if there are no seeds, or draw returns another number or shape; Error if draw
+///         is empty; IoError
 bool write_ensemble(const std::string& path, std::span<const uint64_t> seeds,
                     const DrawMembers& draw, const EnsembleOptions& options = {});
 

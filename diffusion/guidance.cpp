@@ -1,6 +1,7 @@
 #include <brume/diffusion/guidance.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include <brume/autograd/ops/pointwise.h>
 
@@ -9,6 +10,9 @@ namespace brume::diffusion {
 Predictor guided(Predictor wanted, Predictor unwanted, GuidanceOptions options) {
   check(options.t_min <= options.t_max, "guided: wants t_min <= t_max, got ", options.t_min,
         " and ", options.t_max);
+  check(std::isfinite(options.scale), "guided: scale must be a finite number, got ", options.scale);
+  check<Error>(wanted && unwanted, "guided: wants two predictors, but ",
+               wanted ? "the unwanted" : "the wanted", " one is empty");
   if (options.scale == 1) return wanted;
   return [wanted = std::move(wanted), unwanted = std::move(unwanted), o = options](
              const Tensor& x, const Tensor& t) {

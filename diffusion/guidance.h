@@ -16,11 +16,13 @@ struct GuidanceOptions {
 };
 
 /// unwanted + scale (wanted - unwanted). The unwanted one is asked only where it counts.
-/// @throws ShapeError unless t_min <= t_max
+/// @throws ShapeError unless t_min <= t_max and scale is finite; Error if a predictor is empty
 Predictor guided(Predictor wanted, Predictor unwanted, GuidanceOptions options);
 
 /// Classifier-free guidance: the model under its condition, away from the model under the other
-/// one, by default none. Works for predictions of x0, score, epsilon and v alike.
+/// one, by default none. Networks with class labels take none for an error: their labels were
+/// trained to be absent as zeros, so give these, such as zeros_like(labels). Works for predictions
+/// of x0, score, epsilon and v alike.
 /// @source Ho and Salimans 2022, arXiv:2207.12598
 Predictor classifier_free_guidance(const AnyModel& model, Condition condition,
                                    GuidanceOptions options, Condition unconditional = {});

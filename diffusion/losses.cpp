@@ -23,6 +23,8 @@ Tensor MSEDSMLoss::weighted(const Tensor& x0, const Tensor& weight, Generator& r
   check(x0.rank() >= 1, "MSEDSMLoss: wants data of shape [B, ...], got ", x0.shape());
   if (!t.defined())
     t = scheduler_->sample_time(x0.size(0), rng, {.dtype = x0.dtype(), .device = x0.device()});
+  check_times("MSEDSMLoss", t, x0.shape());
+  condition.check_batch(x0.size(0), "MSEDSMLoss");
   const Tensor x_t = scheduler_->add_noise(x0, t, rng);
   Tensor prediction = model_(x_t, t, condition);
   check(prediction.shape() == x0.shape(), "MSEDSMLoss: the model returned ", prediction.shape(),

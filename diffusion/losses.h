@@ -29,6 +29,7 @@ class MSEDSMLoss {
   MSEDSMLoss(AnyModel model, const NoiseScheduler&& gone, MSEDSMLossOptions options = {}) = delete;
 
   /// @shape  x0 [B, ...]; t [B], drawn if undefined -> [], or as x0 without reduction
+  /// @throws ShapeError if t, the condition or the model's result has another batch
   Tensor operator()(const Tensor& x0, Generator& rng, const Condition& condition = {},
                     const Tensor& t = {}) const;
 

@@ -1,6 +1,5 @@
 #include <brume/diffusion/model.h>
 
-#include <algorithm>
 #include <array>
 #include <mutex>
 #include <unordered_map>
@@ -51,15 +50,15 @@ Tensor AnyModel::operator()(const Tensor& x, const Tensor& t, const Condition& c
   return call_(x, t, condition);
 }
 
-void Denoiser::check_gives(std::initializer_list<DenoisingType> wanted, const char* who) const {
+void Denoiser::check_gives(DenoisingType wanted, const char* who) const {
   check<Error>(static_cast<bool>(call_), who, ": the denoiser is empty");
-  if (!type_ || std::find(wanted.begin(), wanted.end(), *type_) != wanted.end()) return;
+  if (!type_ || *type_ == wanted) return;
   constexpr std::array kGives{"dx/dt of the ODE (DenoisingType::ode)",
                               "the drift of the SDE (DenoisingType::sde)",
                               "the prediction of x0 (DenoisingType::x0)"};
   const auto name = [&](DenoisingType type) { return kGives[static_cast<size_t>(type)]; };
-  throw ShapeError(cat(who, ": wants ", name(*wanted.begin()), ", but the denoiser gives ",
-                       name(*type_), "; choose its type in denoiser(scheduler, {.type = ...})"));
+  throw ShapeError(cat(who, ": wants ", name(wanted), ", but the denoiser gives ", name(*type_),
+                       "; choose its type in denoiser(scheduler, {.type = ...})"));
 }
 
 Predictor bind(AnyModel model, Condition condition) {
@@ -67,9 +66,13 @@ Predictor bind(AnyModel model, Condition condition) {
              const Tensor& x, const Tensor& t) { return model(x, t, condition); };
 }
 
+void check_times(const char* who, const Tensor& t, const Shape& x) {
+  check(t.rank() == 1 && x.rank() >= 1 && t.size(0) == x[0], who,
+        ": wants t of one value per sample, got ", t.shape(), " for x of ", x);
+}
+
 Tensor per_sample(const Tensor& t, const Tensor& x) {
-  check(t.rank() == 1 && x.rank() >= 1 && t.size(0) == x.size(0),
-        "per_sample: wants one value per sample, got ", t.shape(), " for x of ", x.shape());
+  check_times("per_sample", t, x.shape());
   return reshape(t, one_per_sample(x.shape()));
 }
 

@@ -4,7 +4,6 @@
 
 #include <concepts>
 #include <functional>
-#include <initializer_list>
 #include <optional>
 #include <string>
 #include <typeindex>
@@ -26,8 +25,8 @@ concept Model = requires(M& m, const Tensor& x, const Tensor& t, const Condition
 /// (x, t) -> prediction. @shape x and the result [B, ...], t [B]
 using Predictor = std::function<Tensor(const Tensor& x, const Tensor& t)>;
 
-/// What a denoiser gives: dx/dt of the probability-flow ODE, the drift of the reverse SDE, or the
-/// prediction of x0.
+/// What a denoiser gives: dx/dt of the probability-flow ODE, the drift of the reverse SDE (for a
+/// solver of one's own that adds the noise beside it), or the prediction of x0.
 enum class DenoisingType { ode, sde, x0 };
 
 class LinearGaussianNoiseScheduler;
@@ -50,7 +49,7 @@ class Denoiser {
   /// Null if it is not known.
   const LinearGaussianNoiseScheduler* process() const { return process_; }
   /// @throws ShapeError naming `who` if it is known to give something that is not `wanted`
-  void check_gives(std::initializer_list<DenoisingType> wanted, const char* who) const;
+  void check_gives(DenoisingType wanted, const char* who) const;
 
  private:
   Predictor call_;
@@ -85,6 +84,10 @@ class AnyModel {
   /// A module of a class that is known by name only: how to call it stands in register_model.
   /// @throws Error if its class is no model
   AnyModel(nn::Ref<nn::Module> module);
+  template <class M>
+  requires(!Model<M> && std::derived_from<M, nn::Module> && !std::same_as<M, nn::Module>)
+      AnyModel(const nn::Ref<M>& module)
+      : AnyModel(nn::Ref<nn::Module>(module)) {}
   /// A module that is called in a way of its own; `call` need not keep it alive.
   AnyModel(nn::Ref<nn::Module> module, ModelCall call)
       : module_(std::move(module)), call_(std::move(call)) {}
@@ -102,6 +105,8 @@ class AnyModel {
 /// The model with its condition fixed.
 Predictor bind(AnyModel model, Condition condition = {});
 
+/// @throws ShapeError naming `who` unless t [B] has one time for each sample of x [B, ...]
+void check_times(const char* who, const Tensor& t, const Shape& x);
 /// t [B] shaped to multiply x [B, ...].
 Tensor per_sample(const Tensor& t, const Tensor& x);
 /// [B, 1, ...] for x [B, ...].

@@ -1,7 +1,9 @@
 #include <brume/diffusion/noise_source.h>
 
+#include <brume/autograd/ops/pointwise.h>
 #include <brume/autograd/ops/random.h>
 #include <brume/autograd/ops/shape.h>
+#include <brume/diffusion/model.h>
 
 namespace brume::diffusion {
 
@@ -20,6 +22,11 @@ void NoiseSource::skip_normal_like(const Tensor& x) {
   Shape single = x.shape();
   single[0] = 1;
   for (Generator& rng : own_) skip_normal(single, rng, options);
+}
+
+Tensor NoiseSource::student_t(const Shape& shape, double nu, TensorOptions options) {
+  const Tensor n = normal(shape, options);
+  return n * rsqrt(gamma(one_per_sample(shape), nu / 2, options) * (2 / nu));
 }
 
 Tensor NoiseSource::gamma(const Shape& shape, double concentration, TensorOptions options) {

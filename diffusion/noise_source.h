@@ -26,6 +26,9 @@ class NoiseSource {
   }
   /// Leaves this as normal_like(x) would, without making the numbers where that can be told ahead.
   void skip_normal_like(const Tensor& x);
+  /// Student-t numbers of `nu` degrees of freedom: normal numbers first, then for each sample the
+  /// root of chi^2(nu) / nu, which divides all of its numbers. @shape as normal
+  Tensor student_t(const Shape& shape, double nu, TensorOptions options = {});
   /// Standard gamma numbers. @shape as normal
   Tensor gamma(const Shape& shape, double concentration, TensorOptions options = {});
 

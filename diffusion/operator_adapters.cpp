@@ -74,6 +74,7 @@ Tensor MeshGraphNetAdapter::operator()(const Tensor& x, const Tensor& t,
                                        const Condition& condition) const {
   check(x.rank() == 3 && x.size(1) == num_nodes_, "MeshGraphNetAdapter: wants x [B, ", num_nodes_,
         ", channels], got ", x.shape());
+  check_times("MeshGraphNetAdapter", t, x.shape());
   const int64_t batch = x.size(0), edges = edge_index_.size(1);
   std::vector<Tensor> parts{x, spread_last(nn::as_dtype(time_embed_(t), x), x)};
   for (const auto& [name, tensor] : condition.entries()) {

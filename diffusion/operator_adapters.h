@@ -53,6 +53,7 @@ class ChannelAdapter : public nn::Module {
           " of t (time_channels), got ", inputs, " in all");
   }
   Tensor operator()(const Tensor& x, const Tensor& t, const Condition& condition = {}) const {
+    check_times("ChannelAdapter", t, x.shape());
     return net(join_channels(x, time_embed_(t), condition));
   }
   nn::Ref<Net> net;

@@ -11,6 +11,11 @@ namespace brume::diffusion {
 
 namespace {
 
+// A buffer for arithmetic with x: of its type, and on its device.
+Tensor alike(const Tensor& buffer, const Tensor& x) {
+  return transfer(convert(buffer, x.dtype()), x.device());
+}
+
 // An index has no gradient, so it may be converted without one.
 Tensor convert_label(const Tensor& label, DType dtype) {
   return is_floating(label.dtype()) ? label : convert(label, dtype);
@@ -24,9 +29,9 @@ BaseAffinePreconditioner::BaseAffinePreconditioner(AnyModel model) : model_(std:
 
 Tensor BaseAffinePreconditioner::operator()(const Tensor& x, const Tensor& t,
                                             const Condition& condition) const {
-  check(x.rank() >= 1 && t.shape() == Shape{x.size(0)},
-        "preconditioner: wants t of shape [B], got ", t.shape(), " for x of ", x.shape());
-  condition.check_batch(x.size(0), "preconditioner");
+  const std::string who = class_name();
+  check_times(who.c_str(), t, x.shape());
+  condition.check_batch(x.size(0), who.c_str());
   validate_input(x);
   return denoise(x, per_sample(sigma(t), x), condition);
 }
@@ -37,7 +42,7 @@ Tensor BaseAffinePreconditioner::denoise(const Tensor& x, const Tensor& sigma,
   const Tensor scaled = x * c.c_in;
   const Tensor f = model_(beside.defined() ? cat({scaled, beside}, 1) : scaled,
                           reshape(convert_label(c.c_noise, x.dtype()), {-1}), condition);
-  check(f.shape() == x.shape(), "preconditioner: the model returned ", f.shape(), " for x of ",
+  check(f.shape() == x.shape(), class_name(), ": the model returned ", f.shape(), " for x of ",
         x.shape());
   return combine(c.c_skip, x, c.c_out, f);
 }
@@ -91,18 +96,18 @@ VPPreconditioner::VPPreconditioner(AnyModel model, const Config& config)
 }
 
 Tensor VPPreconditioner::sigma(const Tensor& t) const {
-  const Tensor d = convert(beta_d_, t.dtype()), b = convert(beta_min_, t.dtype());
+  const Tensor d = alike(beta_d_, t), b = alike(beta_min_, t);
   return vp_level(t, d, b);
 }
 
 Tensor VPPreconditioner::sigma_inv(const Tensor& sigma) const {
-  const Tensor d = convert(beta_d_, sigma.dtype()), b = convert(beta_min_, sigma.dtype());
+  const Tensor d = alike(beta_d_, sigma), b = alike(beta_min_, sigma);
   return vp_level_inv(sigma, d, b);
 }
 
 AffineCoefficients VPPreconditioner::compute_coefficients(const Tensor& sigma) const {
   return {.c_in = rsqrt(square(sigma) + 1.0),
-          .c_noise = sigma_inv(sigma) * (convert(M_, sigma.dtype()) - 1.0),
+          .c_noise = sigma_inv(sigma) * (alike(M_, sigma) - 1.0),
           .c_out = -sigma,
           .c_skip = ones_like(sigma)};
 }
@@ -134,7 +139,7 @@ IDDPMPreconditioner::IDDPMPreconditioner(AnyModel model, const Config& config)
 }
 
 Tensor IDDPMPreconditioner::nearest_level(const Tensor& sigma) const {
-  const Tensor distance = abs(reshape(sigma, {-1, 1}) - convert(u_, sigma.dtype()));
+  const Tensor distance = abs(reshape(sigma, {-1, 1}) - alike(u_, sigma));
   return reshape(argmin(distance, 1), sigma.shape());
 }
 

@@ -18,13 +18,22 @@ Tensor times_of(const Tensor& xN, const NoiseScheduler& scheduler, const SampleO
     return scheduler.timesteps(options.num_steps, {.dtype = xN.dtype(), .device = xN.device()});
   check(options.time_steps.rank() == 1 && options.time_steps.numel() >= 2,
         "sample: time_steps is a list of two times or more, got ", options.time_steps.shape());
-  const std::vector<double> times = options.time_steps.to_vector<double>();
+  // As the solver will see them: f32 may make one of two.
+  const Tensor given = transfer(convert(options.time_steps, xN.dtype()), xN.device());
+  const std::vector<double> times = given.to_vector<double>();
   for (size_t i = 1; i < times.size(); ++i)
     check(times[i] < times[i - 1], "sample: time_steps must decrease, but go from ", times[i - 1],
-          " to ", times[i], " in step ", i);
+          " to ", times[i], " in step ", i,
+          times[i] == times[i - 1] ? cat(" (in ", xN.dtype(), ")") : "");
   check(times.back() >= 0, "sample: times must not be negative, but time_steps end at ",
         times.back());
-  return transfer(convert(options.time_steps, xN.dtype()), xN.device());
+  return given;
+}
+
+void check_process(const Denoiser& denoiser, const NoiseScheduler& scheduler, const Tensor& times) {
+  const auto* own = dynamic_cast<const LinearGaussianNoiseScheduler*>(&scheduler);
+  check(!own || !denoiser.process() || same_levels(*denoiser.process(), *own, times),
+        "sample: its scheduler and the denoiser's have other noise levels; give it the denoiser's");
 }
 
 // "12.5 (sigma 12.5)"
@@ -48,6 +57,7 @@ Tensor sample(const Denoiser& denoiser, const Tensor& xN, const NoiseScheduler& 
   check<Error>(static_cast<bool>(denoiser), "sample: the denoiser is empty");
   check<Error>(static_cast<bool>(options.solver), "sample: the solver is empty");
   const Tensor times = times_of(xN, scheduler, options);
+  check_process(denoiser, scheduler, times);
   const int64_t batch = xN.size(0), steps = times.numel() - 1;
   const auto at = [&](int64_t i) { return expand(slice(times, 0, i, i + 1), {batch}); };
   Solver solver = options.solver;

@@ -60,7 +60,9 @@ Tensor RegressionLossCE::operator()(const AnyModel& net, const Tensor& img_clean
 ResidualLoss::ResidualLoss(AnyModel regression_net, ResidualLossOptions options)
     : regression_net_(std::move(regression_net)), options_(options) {
   check<Error>(static_cast<bool>(regression_net_), "ResidualLoss: wants a regression network");
-  (void)EDMLoss({.P_std = options.P_std, .sigma_data = options.sigma_data});  // checks the ranges
+  (void)EDMLoss({.P_mean = options.P_mean,
+                 .P_std = options.P_std,
+                 .sigma_data = options.sigma_data});  // checks the ranges
 }
 
 Tensor ResidualLoss::regression(const Tensor& img_clean, const Tensor& img_lr,

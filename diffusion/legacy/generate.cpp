@@ -1,7 +1,6 @@
 #include <brume/diffusion/legacy/generate.h>
 
 #include <brume/autograd/mode.h>
-#include <brume/autograd/ops/pointwise.h>
 #include <brume/autograd/ops/shape.h>
 
 namespace brume::diffusion {
@@ -25,6 +24,8 @@ Tensor regression_step(const AnyModel& net, const Tensor& img_lr, const Shape& l
 Tensor diffusion_step(const EnsembleSampler& sampler, int64_t img_out_channels,
                       const std::vector<std::vector<uint64_t>>& seed_batches,
                       const LegacySamplerInputs& inputs, std::optional<double> nu) {
+  check<Error>(static_cast<bool>(sampler), "diffusion_step: the sampler is empty");
+  check(img_out_channels >= 1, "diffusion_step: wants at least 1 channel, got ", img_out_channels);
   check(!nu || *nu > 2, "diffusion_step: nu must be > 2, got ", nu.value_or(0));
   const Tensor& image = inputs.img_lr;
   check(image.defined() && image.rank() == 4,
@@ -36,8 +37,8 @@ Tensor diffusion_step(const EnsembleSampler& sampler, int64_t img_out_channels,
     if (seeds.empty()) continue;
     const auto count = static_cast<int64_t>(seeds.size());
     NoiseSource noise(seeds);
-    Tensor latents = noise.normal({count, img_out_channels, image.size(2), image.size(3)}, options);
-    if (nu) latents = latents * rsqrt(noise.gamma({count, 1, 1, 1}, *nu / 2, options) * (2 / *nu));
+    const Shape shape{count, img_out_channels, image.size(2), image.size(3)};
+    const Tensor latents = nu ? noise.student_t(shape, *nu, options) : noise.normal(shape, options);
     LegacySamplerInputs own = inputs;
     if (image.size(0) == 1)
       own.img_lr = expand(image, {count, image.size(1), image.size(2), image.size(3)});

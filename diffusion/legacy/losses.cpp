@@ -33,6 +33,7 @@ Tensor log_uniform(double low, double high, const Shape& shape, const Tensor& im
 
 void check_options(const char* who, const EDMLossOptions& o) {
   check(o.P_std > 0 && std::isfinite(o.P_std), who, ": P_std must be positive, got ", o.P_std);
+  check(std::isfinite(o.P_mean), who, ": P_mean must be finite, got ", o.P_mean);
   check_data_scale(who, o.sigma_data);
 }
 

@@ -140,7 +140,8 @@ double iDDPMPrecond::sigma_min() const { return select(levels(), 0, -2).item(); 
 double iDDPMPrecond::sigma_max() const { return select(levels(), 0, 0).item(); }
 
 Tensor iDDPMPrecond::round_sigma(const Tensor& sigma) const {
-  const Tensor nearest = index_select(levels(), 0, reshape(nearest_level(sigma), {sigma.numel()}));
+  const Tensor table = transfer(levels(), sigma.device());
+  const Tensor nearest = index_select(table, 0, reshape(nearest_level(sigma), {sigma.numel()}));
   return convert(reshape(nearest, sigma.shape()), sigma.dtype());
 }
 

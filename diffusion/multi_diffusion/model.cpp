@@ -189,10 +189,14 @@ Tensor MultiDiffusionModel2D::operator()(const Tensor& x, const Tensor& t,
         inputs.t_is_patched ? P * B : B, " times, got ", t.shape());
   const PatchRows rows{0, P * B, B};
   if (inputs.condition_is_patched) condition.check_batch(P * B, "MultiDiffusionModel2D");
-  const Tensor y =
-      model_(inputs.x_is_patched ? x : cut.apply(x), inputs.t_is_patched ? t : cut.repeat(t),
-             inputs.condition_is_patched ? with_embedding(cut, condition, rows)
-                                         : patch_condition(cut, condition, rows));
+  const Tensor patches = inputs.x_is_patched ? x : cut.apply(x);
+  const Tensor y = model_(patches, inputs.t_is_patched ? t : cut.repeat(t),
+                          inputs.condition_is_patched ? with_embedding(cut, condition, rows)
+                                                      : patch_condition(cut, condition, rows));
+  check(y.rank() == 4 && y.size(0) == patches.size(0) && y.size(2) == patches.size(2) &&
+            y.size(3) == patches.size(3),
+        "MultiDiffusionModel2D: the model returned ", y.shape(), " for patches of ",
+        patches.shape());
   return fuses_ ? static_cast<const GridPatching2D&>(cut).fuse(y, B) : y;
 }
 

@@ -16,6 +16,7 @@ EDMNoiseScheduler::EDMNoiseScheduler(Config config) : config_(std::move(config))
   check(c.rho > 0 && std::isfinite(c.rho), "EDMNoiseScheduler: rho must be positive, got ", c.rho);
   check(c.P_std > 0 && std::isfinite(c.P_std), "EDMNoiseScheduler: P_std must be positive, got ",
         c.P_std);
+  check(std::isfinite(c.P_mean), "EDMNoiseScheduler: P_mean must be finite, got ", c.P_mean);
   check_data_scale("EDMNoiseScheduler", c.sigma_data);
 }
 

@@ -29,7 +29,8 @@ struct EDMNoiseSchedulerConfig {
 class EDMNoiseScheduler : public LinearGaussianNoiseScheduler {
  public:
   using Config = EDMNoiseSchedulerConfig;
-  /// @throws ShapeError unless 0 < sigma_min < sigma_max, and rho, sigma_data, P_std > 0
+  /// @throws ShapeError unless 0 < sigma_min < sigma_max, rho, sigma_data, P_std > 0, and all are
+  ///         finite
   explicit EDMNoiseScheduler(Config config = {});
 
   Tensor sigma(const Tensor& t) const override { return t; }

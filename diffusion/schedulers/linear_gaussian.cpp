@@ -109,8 +109,15 @@ Tensor Scheduler::add_noise(const Tensor& x0, const Tensor& t, Generator& rng) c
 
 Tensor Scheduler::init_latents(const Shape& shape, const Tensor& tN, NoiseSource& noise,
                                TensorOptions options) const {
+  check_times("init_latents", tN, shape);
   const Tensor n = draw_noise(shape, noise, options);
   return n * convert(sigma(per_sample(tN, n)), n.dtype());
+}
+
+bool same_levels(const Scheduler& a, const Scheduler& b, const Tensor& t) {
+  const Tensor at = transfer(t, kCpu);
+  return &a == &b || (a.sigma(at).to_vector<double>() == b.sigma(at).to_vector<double>() &&
+                      a.alpha(at).to_vector<double>() == b.alpha(at).to_vector<double>());
 }
 
 Denoiser denoiser(const Scheduler& s, DenoiserOptions options) {
@@ -147,7 +154,11 @@ Denoiser denoiser(const Scheduler& s, DenoiserOptions options) {
       return gated_residual(s.drift(x, t), s.diffusion(x, t) * -share, score(x, t));
     };
   }
-  return {std::move(rate), type, s};
+  return {[rate = std::move(rate)](const Tensor& x, const Tensor& t) {
+            check_times("denoiser", t, x.shape());
+            return rate(x, t);
+          },
+          type, s};
 }
 
 }  // namespace brume::diffusion

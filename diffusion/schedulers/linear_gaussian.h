@@ -46,6 +46,10 @@ class LinearGaussianNoiseScheduler : public NoiseScheduler {
   virtual Tensor draw_noise(const Shape& shape, NoiseSource& noise, TensorOptions options) const;
 };
 
+/// Whether two processes have the same alpha and sigma at all of these times.
+bool same_levels(const LinearGaussianNoiseScheduler& a, const LinearGaussianNoiseScheduler& b,
+                 const Tensor& t);
+
 /// Exactly one predictor, and what it becomes.
 struct DenoiserOptions {
   Predictor x0{}, score{}, epsilon{}, v{};

@@ -2,8 +2,6 @@
 
 #include <cmath>
 
-#include <brume/autograd/ops/pointwise.h>
-
 namespace brume::diffusion {
 
 StudentTEDMNoiseScheduler::StudentTEDMNoiseScheduler(const Config& config)
@@ -22,11 +20,9 @@ Tensor StudentTEDMNoiseScheduler::loss_weight(const Tensor& t) const {
   return EDMNoiseScheduler::loss_weight(t * std::sqrt(nu_ / (nu_ - 2)));
 }
 
-// The normal numbers first, then chi^2(nu) / nu for each sample.
 Tensor StudentTEDMNoiseScheduler::draw_noise(const Shape& shape, NoiseSource& noise,
                                              TensorOptions options) const {
-  const Tensor n = noise.normal(shape, options);
-  return n * rsqrt(noise.gamma(one_per_sample(shape), nu_ / 2, options) * (2 / nu_));
+  return noise.student_t(shape, nu_, options);
 }
 
 }  // namespace brume::diffusion

@@ -8,13 +8,13 @@ namespace brume::diffusion {
 
 Tensor EulerSolver::operator()(const Denoiser& denoiser, const Tensor& x, const Tensor& t,
                                const Tensor& t_next) const {
-  denoiser.check_gives({DenoisingType::ode, DenoisingType::sde}, "EulerSolver");
+  denoiser.check_gives(DenoisingType::ode, "EulerSolver");
   return gated_residual(x, per_sample(t_next - t, x), denoiser(x, t));
 }
 
 Tensor HeunSolver::operator()(const Denoiser& denoiser, const Tensor& x, const Tensor& t,
                               const Tensor& t_next) const {
-  denoiser.check_gives({DenoisingType::ode, DenoisingType::sde}, "HeunSolver");
+  denoiser.check_gives(DenoisingType::ode, "HeunSolver");
   check(alpha > 0 && alpha <= 1, "HeunSolver: alpha must be in (0, 1], got ", alpha);
   const Tensor h = t_next - t;
   const Tensor slope = denoiser(x, t);

@@ -5,7 +5,7 @@
 #include <numbers>
 
 #include <brume/autograd/ops/pointwise.h>
-#include <brume/diffusion/schedulers/linear_gaussian.h>
+#include <brume/diffusion/schedulers/edm.h>
 #include <brume/diffusion/solvers/deterministic.h>
 
 namespace brume::diffusion {
@@ -15,16 +15,16 @@ struct Churned {
   Tensor x, t;
 };
 
-// Whether a process has noise levels of another kind than EDM's, where the level is the time.
-bool has_other_levels(const LinearGaussianNoiseScheduler* process) {
-  const Tensor t = scalar(0.5);
-  return process && (process->sigma(t).item() != 0.5 || process->alpha(t).item() != 1);
+// Whether the noise levels of a process are its times, as EDM's.
+bool levels_are_times(const LinearGaussianNoiseScheduler& process, const Tensor& t) {
+  static const EDMNoiseScheduler edm;
+  return same_levels(process, edm, t);
 }
 
 // The most that a level rises in a step, relative to it.
-double checked_churn(const ChurnOptions& o, const Denoiser& denoiser) {
+double checked_churn(const ChurnOptions& o, const Denoiser& denoiser, const Tensor& t) {
   constexpr const char* kWho = "EDM stochastic solver";
-  denoiser.check_gives({DenoisingType::ode}, kWho);
+  denoiser.check_gives(DenoisingType::ode, kWho);
   check(o.noise != nullptr, kWho, ": wants a noise source");
   check(static_cast<bool>(o.sigma) == static_cast<bool>(o.sigma_inv), kWho,
         ": give both sigma and sigma_inv, or neither");
@@ -33,7 +33,8 @@ double checked_churn(const ChurnOptions& o, const Denoiser& denoiser) {
   check_churn(kWho, o.S_min, o.S_max, o.S_noise);
   const double most =
       std::min(o.S_churn / static_cast<double>(o.num_steps), std::numbers::sqrt2 - 1);
-  check(most == 0 || o.sigma || !has_other_levels(denoiser.process()), kWho,
+  const LinearGaussianNoiseScheduler* process = denoiser.process();
+  check(most == 0 || o.sigma || !process || levels_are_times(*process, t), kWho,
         ": the noise levels of the denoiser's process are not its times; give sigma, sigma_inv and "
         "diffusion, such as the scheduler's");
   return most;
@@ -44,7 +45,7 @@ double checked_churn(const ChurnOptions& o, const Denoiser& denoiser) {
 // same where sigma is the identity.
 Churned churn(const ChurnOptions& o, const Denoiser& denoiser, const Tensor& x, const Tensor& t,
               bool in_times) {
-  const double most = checked_churn(o, denoiser);
+  const double most = checked_churn(o, denoiser, t);
   if (most == 0 && !o.sigma) {  // the noise would be multiplied by 0
     o.noise->skip_normal_like(x);
     return {x, t};

@@ -42,17 +42,10 @@ void check_noise(const char* who, double eta, const NoiseSource* noise) {
   check(eta == 0 || noise != nullptr, who, ": eta = ", eta, " wants a noise source");
 }
 
-// Whether two processes have the same levels, at one time at least.
-bool agree(const LinearGaussianNoiseScheduler& a, const LinearGaussianNoiseScheduler& b) {
-  const Tensor t = scalar(0.5);
-  return &a == &b ||
-         (a.sigma(t).item() == b.sigma(t).item() && a.alpha(t).item() == b.alpha(t).item());
-}
-
 Tensor predict(const char* who, const LinearGaussianNoiseScheduler& scheduler, const Denoiser& x0,
                const Tensor& x, const Tensor& t) {
-  x0.check_gives({DenoisingType::x0}, who);
-  check(!x0.process() || agree(*x0.process(), scheduler), who,
+  x0.check_gives(DenoisingType::x0, who);
+  check(!x0.process() || same_levels(*x0.process(), scheduler, t), who,
         ": its scheduler and the denoiser's have other noise levels; give it the denoiser's");
   Tensor prediction = x0(x, t);
   check(prediction.shape() == x.shape(), who, ": the prediction is ", prediction.shape(),
@@ -84,6 +77,14 @@ Tensor DDIMSolver::operator()(const Denoiser& x0, const Tensor& x, const Tensor&
   return eta == 0 ? moved : gated_residual(moved, coefficient(x, fresh), noise->normal_like(x));
 }
 
+StepEnd::StepEnd(const SampleLevels& levels, Tensor x)
+    : t_(levels.t), x_(std::move(x)), version_(x_.version()) {}
+
+bool StepEnd::leads_to(const SampleLevels& now, const Tensor& x) const {
+  return x_.defined() && t_ == now.t && x.data() == x_.data() && x.shape() == x_.shape() &&
+         x.strides() == x_.strides() && x.version() == version_;
+}
+
 DPMSolverPlusPlus::DPMSolverPlusPlus(Options options) : options_(options) {
   (void)required(options.scheduler, "DPMSolverPlusPlus");
   check_noise("DPMSolverPlusPlus", options.eta, options.noise);
@@ -99,7 +100,7 @@ Tensor DPMSolverPlusPlus::operator()(const Denoiser& x0, const Tensor& x, const 
   // x_next = e^(-eta h) sigma_next / sigma x + alpha_next (1 - e^(-h - eta h)) D, D the prediction
   // extrapolated to the middle of the step.
   Tensor middle = prediction;
-  if (expected_ == now.t) {
+  if (last_step_.leads_to(now, x)) {
     const Tensor ahead = coefficient(x, [&](size_t i) {
       return std::isinf(h(i)) ? 0 : h(i) / (2 * (now.lambda[i] - last_.at.lambda[i]));
     });
@@ -121,7 +122,7 @@ Tensor DPMSolverPlusPlus::operator()(const Denoiser& x0, const Tensor& x, const 
     moved = gated_residual(moved, amount, options_.noise->normal_like(x));
   }
   last_ = {prediction, now};
-  expected_ = next.t;
+  last_step_ = StepEnd(next, moved);
   return moved;
 }
 
@@ -202,7 +203,7 @@ Tensor UniPCSolver::operator()(const Denoiser& x0, const Tensor& x, const Tensor
                                const Tensor& t_next) {
   const SampleLevels now = levels_at(*options_.scheduler, t);
   const SampleLevels next = levels_at(*options_.scheduler, t_next);
-  if (expected_ != now.t) past_.clear();
+  if (!last_step_.leads_to(now, x)) past_.clear();
   const PastPrediction here{predict("UniPCSolver", *options_.scheduler, x0, x, t), now};
   corrected_ = past_.empty() ? x : [&] {
     std::vector<PastPrediction> others(past_.begin() + 1, past_.end());
@@ -214,7 +215,7 @@ Tensor UniPCSolver::operator()(const Denoiser& x0, const Tensor& x, const Tensor
   Tensor moved = unipc_update(corrected_, here, others, next);
   past_.insert(past_.begin(), here);
   past_.resize(std::min(past_.size(), static_cast<size_t>(options_.order)));
-  expected_ = next.t;
+  last_step_ = StepEnd(next, moved);
   return moved;
 }
 

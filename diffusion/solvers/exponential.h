@@ -5,8 +5,10 @@
 // the prediction itself.
 //
 // One network call a step. The ones of several steps keep their last predictions, and begin anew
-// where a step does not continue the one before; sample() gives every run a copy of its own.
+// where a step does not continue the one before: at another time, or from an x that is not the one
+// returned (of another run, or changed since). sample() gives every run a copy of its own.
 
+#include <cstdint>
 #include <vector>
 
 #include <brume/diffusion/noise_source.h>
@@ -36,6 +38,19 @@ struct PastPrediction {
   SampleLevels at;
 };
 
+/// Where a step ended: the times and the x that it returned, which the next step continues.
+class StepEnd {
+ public:
+  StepEnd() = default;
+  StepEnd(const SampleLevels& levels, Tensor x);
+  bool leads_to(const SampleLevels& now, const Tensor& x) const;
+
+ private:
+  std::vector<double> t_;
+  Tensor x_;
+  uint32_t version_ = 0;
+};
+
 /// DPM-Solver++(2M), order 2; with eta = 1 its SDE form, which draws noise in every step.
 /// @throws ShapeError as DDIMSolver
 /// @source Lu et al. 2022, arXiv:2211.01095, algorithm 2 and eq. 19
@@ -52,7 +67,7 @@ class DPMSolverPlusPlus {
  private:
   Options options_;
   PastPrediction last_;
-  std::vector<double> expected_;  // the time at which a next step continues this run
+  StepEnd last_step_;
 };
 
 /// UniPC with B(h) = e^h - 1: a predictor of order `order`, whose result the next step's prediction
@@ -73,7 +88,7 @@ class UniPCSolver {
   Options options_;
   std::vector<PastPrediction> past_;  // the newest first
   Tensor corrected_;                  // x where the newest prediction was made
-  std::vector<double> expected_;
+  StepEnd last_step_;
 };
 
 }  // namespace brume::diffusion

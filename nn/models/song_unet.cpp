@@ -40,7 +40,7 @@ void SongUNet::check_input(const Tensor& x, const Tensor& noise, const Tensor& c
         "SongUNet: noise_labels must be [", batch, "] or [1], but are ", noise.shape());
   if (c.label_dim > 0 && c.embedding_type != EmbeddingType::zero) {
     check(classes.defined(), "SongUNet: label_dim is ", c.label_dim,
-          ", so class_labels are needed: [", batch, ", ", c.label_dim, "]");
+          ", so class_labels are needed: [", batch, ", ", c.label_dim, "], zeros for no class");
     check(classes.shape() == Shape{batch, c.label_dim}, "SongUNet: class_labels must be [", batch,
           ", ", c.label_dim, "], but are ", classes.shape());
   }

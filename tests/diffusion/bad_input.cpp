@@ -9,6 +9,11 @@
 #include <brume/autograd/ops/pointwise.h>
 #include <brume/autograd/ops/shape.h>
 #include <brume/diffusion/adapters.h>
+#include <brume/diffusion/backbones.h>
+#include <brume/diffusion/ensemble.h>
+#include <brume/diffusion/guidance.h>
+#include <brume/diffusion/legacy/generate.h>
+#include <brume/diffusion/legacy/losses.h>
 #include <brume/diffusion/legacy/preconditioners.h>
 #include <brume/diffusion/legacy/samplers.h>
 #include <brume/diffusion/losses.h>
@@ -108,8 +113,9 @@ TEST_CASE("a denoiser or a solver that is empty, or made for something else") {
   CHECK(error_of([] { (void)sample(Predictor(), two_images(), kScheduler); }) ==
         "sample: the denoiser is empty");
   CHECK(error_of_run({.solver = Solver()}) == "sample: the solver is empty");
-  const auto run = [](const Denoiser& d, const Solver& solver) {
-    return error_of([&] { (void)sample(d, two_images(), kScheduler, {.solver = solver}); });
+  const auto run = [](const Denoiser& d, const Solver& solver,
+                      const NoiseScheduler& scheduler = kScheduler) {
+    return error_of([&] { (void)sample(d, two_images(), scheduler, {.solver = solver}); });
   };
   const auto of_type = [](DenoisingType type) {
     return denoiser(kScheduler, {.x0 = same, .type = type});
@@ -129,19 +135,39 @@ TEST_CASE("a denoiser or a solver that is empty, or made for something else") {
   Generator rng(1);
   NoiseSource noise(rng);
   ChurnOptions churn{.noise = &noise};
+  const std::string sde = "the drift of the SDE (DenoisingType::sde)";
   CHECK(run(of_type(DenoisingType::sde), EDMStochasticEulerSolver{churn}) ==
-        wants("EDM stochastic solver", ode, "the drift of the SDE (DenoisingType::sde)"));
+        wants("EDM stochastic solver", ode, sde));
+  // They would leave out the noise beside the drift.
+  CHECK(run(of_type(DenoisingType::sde), EulerSolver{}) == wants("EulerSolver", ode, sde));
+  CHECK(run(of_type(DenoisingType::sde), HeunSolver{}) == wants("HeunSolver", ode, sde));
 
   // Noise levels that a solver would take for another process's.
   const VPNoiseScheduler vp;
   churn.S_churn = 10;
-  CHECK(run(denoiser(vp, {.x0 = same}), EDMStochasticHeunSolver{churn}) ==
+  CHECK(run(denoiser(vp, {.x0 = same}), EDMStochasticHeunSolver{churn}, vp) ==
         "EDM stochastic solver: the noise levels of the denoiser's process are not its times; give "
         "sigma, sigma_inv and diffusion, such as the scheduler's");
   CHECK(run(denoiser(vp, {.x0 = same, .type = DenoisingType::x0}),
-            UniPCSolver({.scheduler = &kScheduler})) ==
+            UniPCSolver({.scheduler = &kScheduler}), vp) ==
         "UniPCSolver: its scheduler and the denoiser's have other noise levels; give it the "
         "denoiser's");
+  CHECK(run(denoiser(vp, {.x0 = same}), EulerSolver{}) ==
+        "sample: its scheduler and the denoiser's have other noise levels; give it the denoiser's");
+  // Levels that are the times at t = 0.5 alone.
+  class Square : public EDMNoiseScheduler {
+   public:
+    Tensor sigma(const Tensor& t) const override { return square(t) * 2.0; }
+    Tensor sigma_dot(const Tensor& t) const override { return t * 4.0; }
+  };
+  const Square other;
+  const EDMNoiseScheduler again;
+  CHECK(run(denoiser(other, {.x0 = same}), EDMStochasticHeunSolver{churn}, other)
+            .starts_with("EDM stochastic solver: the noise levels of the denoiser's process"));
+  CHECK(run(denoiser(other, {.x0 = same, .type = DenoisingType::x0}),
+            DDIMSolver{.scheduler = &kScheduler}, other)
+            .starts_with("DDIMSolver: its scheduler and the denoiser's have other noise levels"));
+  CHECK(run(denoiser(again, {.x0 = same}), EulerSolver{}).empty());
   // Any other callable is taken as it is.
   CHECK(run(Denoiser(same), DDIMSolver{.scheduler = &kScheduler}).empty());
 }
@@ -190,7 +216,10 @@ TEST_CASE("times that do not decrease") {
   const auto times = [](const std::vector<float>& t) {
     return error_of_run({.time_steps = from_vector(t, {static_cast<int64_t>(t.size())})});
   };
-  CHECK(times({3, 2, 2, 0}) == "sample: time_steps must decrease, but go from 2 to 2 in step 2");
+  CHECK(times({3, 2, 2, 0}) ==
+        "sample: time_steps must decrease, but go from 2 to 2 in step 2 (in f32)");
+  CHECK(error_of_run({.time_steps = from_vector(std::vector<double>{1, 1 - 1e-11, 0}, {3})}) ==
+        "sample: time_steps must decrease, but go from 1 to 1 in step 1 (in f32)");
   CHECK(times({1, 2}) == "sample: time_steps must decrease, but go from 1 to 2 in step 1");
   CHECK(times({1, 0, -1}) == "sample: times must not be negative, but time_steps end at -1");
   CHECK(error_of_run({.time_steps = ones({1})}) ==
@@ -201,22 +230,29 @@ TEST_CASE("times that do not decrease") {
 
 TEST_CASE("batches of x, t and the condition that differ") {
   const Tensor t = ones({3});
-  const std::string sizes = "[3] for x of [2, 1, 4, 4]";
+  const std::string sizes = "wants t of one value per sample, got [3] for x of [2, 1, 4, 4]";
   CHECK(error_of([&] { (void)denoiser(kScheduler, {.x0 = same})(two_images(), t); }) ==
-        "per_sample: wants one value per sample, got " + sizes);
+        "denoiser: " + sizes);
   Generator rng(1);
+  NoiseSource noise(rng);
+  CHECK(error_of([&] {
+          (void)kScheduler.init_latents({2, 1, 4, 4}, t, noise);
+        }) == "init_latents: " + sizes);
+  CHECK(error_of([&] { (void)per_sample(t, two_images()); }) == "per_sample: " + sizes);
+  CHECK(error_of([&] {
+          (void)MSEDSMLoss(as_model, kScheduler)(two_images(), rng, ones({5, 3}));
+        }) == "MSEDSMLoss: the condition is [5, 3], but the batch size of x is 2");
   CHECK(error_of([&] { (void)MSEDSMLoss(as_model, kScheduler)(two_images(), rng, {}, t); }) ==
-        "per_sample: wants one value per sample, got " + sizes);
+        "MSEDSMLoss: " + sizes);
   const auto edm = nn::make<EDMPreconditioner>(AnyModel(as_model), EDMPreconditionerConfig{});
-  CHECK(error_of([&] { (void)edm(two_images(), t); }) ==
-        "preconditioner: wants t of shape [B], got " + sizes);
+  CHECK(error_of([&] { (void)edm(two_images(), t); }) == "EDMPreconditioner: " + sizes);
   CHECK(error_of([&] {
           (void)edm(two_images(), ones({2}), Condition{{"image", ones({3, 1, 4, 4})}});
         }) ==
-        "preconditioner: the condition 'image' is [3, 1, 4, 4], but the batch size of x is 2");
+        "EDMPreconditioner: the condition 'image' is [3, 1, 4, 4], but the batch size of x is 2");
   const Denoiser bound = denoiser(kScheduler, {.x0 = bind(edm, ones({3, 5}))});
   CHECK(error_of([&] { (void)sample(bound, two_images(), kScheduler); }) ==
-        "preconditioner: the condition is [3, 5], but the batch size of x is 2");
+        "EDMPreconditioner: the condition is [3, 5], but the batch size of x is 2");
 }
 
 TEST_CASE("a condition that lacks a key") {
@@ -241,7 +277,7 @@ TEST_CASE("a model that returns another shape") {
   const std::string what = "the model returned [1, 1, 4, 4] for ";
   const auto edm = nn::make<EDMPreconditioner>(AnyModel(one_row), EDMPreconditionerConfig{});
   CHECK(error_of([&] { (void)edm(two_images(), ones({2})); }) ==
-        "preconditioner: " + what + "x of [2, 1, 4, 4]");
+        "EDMPreconditioner: " + what + "x of [2, 1, 4, 4]");
   Generator rng(1);
   CHECK(error_of([&] { (void)MSEDSMLoss(one_row, kScheduler)(two_images(), rng); }) ==
         "MSEDSMLoss: " + what + "data of [2, 1, 4, 4]");
@@ -261,4 +297,50 @@ TEST_CASE("a model that returns another shape") {
   predictor.set_patching(0, 0, {2, 2});
   CHECK(error_of([&] { (void)predictor(two_images(), ones({2})); }) ==
         "MultiDiffusionPredictor: the model returned [1, 1, 2, 2] for patches of [8, 1, 2, 2]");
+  patches->set_random_patching({2, 2}, 3, rng);
+  CHECK(error_of([&] { (void)(*patches)(two_images(), ones({2})); }) ==
+        "MultiDiffusionModel2D: the model returned [1, 1, 2, 2] for patches of [6, 1, 2, 2]");
+}
+
+TEST_CASE("what is called is there, and numbers are numbers") {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  CHECK(error_of([] { (void)guided({}, same, {.scale = 2}); }) ==
+        "guided: wants two predictors, but the wanted one is empty");
+  CHECK(error_of([] { (void)guided(same, {}, {}); }) ==
+        "guided: wants two predictors, but the unwanted one is empty");
+  CHECK(error_of([&] { (void)guided(same, same, {.scale = nan}); }) ==
+        "guided: scale must be a finite number, got nan");
+  const std::vector<uint64_t> seeds{1, 2};
+  CHECK(error_of([&] { (void)write_ensemble("nowhere.npy", seeds, {}); }) ==
+        "write_ensemble: draw is empty");
+  const LegacySamplerInputs image{.img_lr = ones({1, 1, 4, 4})};
+  CHECK(error_of([&] { (void)diffusion_step({}, 1, {seeds}, image); }) ==
+        "diffusion_step: the sampler is empty");
+  const EnsembleSampler echo = [](const Tensor& x, const LegacySamplerInputs&, NoiseSource&) {
+    return x;
+  };
+  CHECK(error_of([&] { (void)diffusion_step(echo, 0, {seeds}, image); }) ==
+        "diffusion_step: wants at least 1 channel, got 0");
+  CHECK(error_of([&] { EDMNoiseScheduler({.P_mean = nan}); }) ==
+        "EDMNoiseScheduler: P_mean must be finite, got nan");
+  CHECK(error_of([&] { EDMLoss({.P_mean = nan}); }) == "EDMLoss: P_mean must be finite, got nan");
+}
+
+TEST_CASE("a labelled network is bound as it is, and guidance without labels says what it wants") {
+  const auto net = nn::make<nn::SongUNet>({.img_resolution = 4,
+                                           .in_channels = 1,
+                                           .out_channels = 1,
+                                           .label_dim = 3,
+                                           .model_channels = 4,
+                                           .channel_mult = {1},
+                                           .num_blocks = 1,
+                                           .attn_resolutions = {}});
+  net->eval();
+  const Tensor labels = ones({2, 3}), none = zeros({2, 3}), t = ones({2});
+  CHECK(bind(net, labels)(two_images(), t).shape() == Shape{2, 1, 4, 4});
+  CHECK(classifier_free_guidance(net, labels, {.scale = 0}, none)(two_images(), t)
+            .to_vector<float>() == bind(net, none)(two_images(), t).to_vector<float>());
+  CHECK(error_of([&] {
+          (void)classifier_free_guidance(net, labels, {.scale = 2})(two_images(), t);
+        }) == "SongUNet: label_dim is 3, so class_labels are needed: [2, 3], zeros for no class");
 }

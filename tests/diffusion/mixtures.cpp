@@ -171,6 +171,34 @@ TEST_CASE("a solver of several steps may be shared by runs, and times may differ
   CHECK(half(x, 1).to_vector<double>() == b.to_vector<double>());
 }
 
+TEST_CASE("two runs through one solver are two runs") {
+  const EDMNoiseScheduler s;
+  const Denoiser d = denoiser(s, {.x0 = two_hills().x0(s), .type = DenoisingType::x0});
+  const auto at = [](double t) { return full({1}, t, kF64); };
+  const auto check_apart = [&](auto shared, auto alone, const auto& anew) {
+    const Tensor x = full({1, 2}, 3, kF64), other = full({1, 2}, -7, kF64);
+    const Tensor first = shared(d, x, at(8), at(3));
+    (void)shared(d, other, at(8), at(3));
+    // From here the last step is the other run's, so this one begins anew.
+    CHECK(shared(d, first, at(3), at(1)).template to_vector<double>() ==
+          anew(d, first, at(3), at(1)).template to_vector<double>());
+    // A change of x in between ends the run too.
+    const Tensor moved = alone(d, x, at(8), at(3));
+    CHECK(alone(d, moved + 1.0, at(3), at(1)).template to_vector<double>() ==
+          anew(d, moved + 1.0, at(3), at(1)).template to_vector<double>());
+  };
+  const UniPCSolver unipc({.scheduler = &s});
+  check_apart(unipc, unipc,
+              [&](const Denoiser& f, const Tensor& x, const Tensor& t, const Tensor& next) {
+                return UniPCSolver(unipc)(f, x, t, next);
+              });
+  const DPMSolverPlusPlus dpm({.scheduler = &s});
+  check_apart(dpm, dpm,
+              [&](const Denoiser& f, const Tensor& x, const Tensor& t, const Tensor& next) {
+                return DPMSolverPlusPlus(dpm)(f, x, t, next);
+              });
+}
+
 TEST_CASE("guidance goes from the unwanted prediction to the wanted one and on") {
   const AnyModel model = [](const Tensor& x, const Tensor&, const Condition& c) {
     return c.empty() ? x * 1.0 : x * 0.0 + c.tensor();

@@ -69,7 +69,7 @@ TEST_CASE("a preconditioner names what does not fit") {
                        ShapeError);
   CHECK_THROWS_AS(edm(x, ones({1})), ShapeError);
   CHECK_THROWS_WITH_AS(edm(ones({2, 2, 4, 4}), ones({2}), ones({3, 5})),
-                       "preconditioner: the condition is [3, 5], but the batch size of x is 2",
+                       "EDMPreconditioner: the condition is [3, 5], but the batch size of x is 2",
                        ShapeError);
 }
 
@@ -78,6 +78,11 @@ TEST_CASE("a condition is nothing, a tensor, or named tensors") {
   CHECK_FALSE(named.find("c").defined());
   CHECK_THROWS_WITH_AS(named.at("c"), "Condition: has no 'c'; there is 'a', 'b'", ShapeError);
   CHECK_THROWS_AS((Condition{{"a", ones({2})}, {"a", ones({2})}}), ShapeError);
+  CHECK_THROWS_WITH_AS(
+      Condition(ones({2})).with("c", ones({2})),
+      "Condition: a tensor without a name cannot stand beside 'c'; name it, such as "
+      "{{\"class_labels\", x}}",
+      ShapeError);
   CHECK(Condition(Tensor()).empty());
   CHECK(Condition(ones({2})).is_tensor());
 }

@@ -170,7 +170,9 @@ TEST_CASE("SongUNet says which shape does not fit") {
   CHECK_THROWS_WITH_AS(net(zeros({2, 2, 8, 8}), zeros({3}), labels),
                        "SongUNet: noise_labels must be [2] or [1], but are [3]", ShapeError);
   CHECK_THROWS_WITH_AS(net(zeros({2, 2, 8, 8}), t),
-                       "SongUNet: label_dim is 5, so class_labels are needed: [2, 5]", ShapeError);
+                       "SongUNet: label_dim is 5, so class_labels are needed: [2, 5], zeros for no "
+                       "class",
+                       ShapeError);
   CHECK_THROWS_WITH_AS(net(zeros({2, 2, 8, 8}), t, zeros({1, 5})),
                        "SongUNet: class_labels must be [2, 5], but are [1, 5]", ShapeError);
 }
