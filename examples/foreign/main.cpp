@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 #include <exception>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -37,10 +38,22 @@ struct TorchDenoiser {
   }
 };
 
-std::vector<at::Tensor> taken(int count, DLManagedTensor** inputs) {
-  std::vector<at::Tensor> out;
-  for (int i = 0; i < count; ++i) out.push_back(at::fromDLPack(inputs[i]));
-  return out;
+// One that is not taken, because an earlier one was refused, is given back all the same.
+struct Released {
+  void operator()(DLManagedTensor* x) const {
+    if (x->deleter) x->deleter(x);
+  }
+};
+using Given = std::unique_ptr<DLManagedTensor, Released>;
+
+at::Tensor taken(Given& given) {
+  const at::Tensor x = at::fromDLPack(given.get());
+  given.release();  // x has it now
+  return x;
+}
+
+std::vector<Given> all_given(int count, DLManagedTensor** inputs) {
+  return {inputs, inputs + count};
 }
 
 // No exception leaves a C function.
@@ -59,20 +72,21 @@ int guarded(void* context, F f) {
 int predict(void* context, int count, const char* const*, DLManagedTensor** inputs,
             DLManagedTensor** result) {
   return guarded(context, [&](const TorchDenoiser& model) {
-    const std::vector<at::Tensor> in = taken(count, inputs);
+    std::vector<Given> in = all_given(count, inputs);
     const at::NoGradGuard no_grad;
-    *result = at::toDLPack(model(in[0], in[1]));
+    *result = at::toDLPack(model(taken(in[0]), taken(in[1])));
   });
 }
 
 int gradient(void* context, int count, const char* const*, DLManagedTensor** inputs,
              DLManagedTensor* cotangent, DLManagedTensor** gradients) {
   return guarded(context, [&](const TorchDenoiser& model) {
-    const std::vector<at::Tensor> in = taken(count, inputs);
-    const at::Tensor g = at::fromDLPack(cotangent);
+    std::vector<Given> in = all_given(count, inputs);
+    Given given(cotangent);
+    const at::Tensor g = taken(given), sigma = taken(in[1]);
     const at::AutoGradMode on(true);
-    const at::Tensor x = in[0].detach().requires_grad_();
-    const auto gx = torch::autograd::grad({model(x, in[1])}, {x}, {g});
+    const at::Tensor x = taken(in[0]).detach().requires_grad_();
+    const auto gx = torch::autograd::grad({model(x, sigma)}, {x}, {g});
     gradients[0] = at::toDLPack(gx[0]);
   });
 }
