@@ -27,8 +27,14 @@ class Reader final : public Fields {
     at_.push_back(&json);
   }
 
-  void ignored(std::initializer_list<const char*> keys) override {
+  void ignored(Ignored& values, std::initializer_list<const char*> keys) override {
     open_.back().known.insert(open_.back().known.end(), keys);
+    for (const char* key : keys)
+      if (const auto entry = here().find(key); entry != here().end())
+        values.emplace_back(key, dump_json(*entry));
+  }
+  void also_ignored(Ignored& values, std::initializer_list<const char*> keys) override {
+    ignored(values, keys);
   }
 
  private:
@@ -43,6 +49,7 @@ class Reader final : public Fields {
     at_.push_back(&*entry);
     return true;
   }
+  bool begin_also(const char* key) override { return begin_field(key, false); }
   void end_field() override {
     path_.pop_back();
     at_.pop_back();
@@ -165,6 +172,9 @@ class Writer final : public Fields {
  public:
   Writer() { at_.push_back(&root_); }
   Json take() { return std::move(root_); }
+  void ignored(Ignored& values, std::initializer_list<const char*> /*keys*/) override {
+    for (const auto& [key, text] : values) here()[key] = parse_json(text, key);
+  }
 
  private:
   bool begin_field(const char* key, bool) override {
@@ -227,6 +237,13 @@ void add_differences(std::vector<Difference>& out, const std::string& field, con
 }
 
 }  // namespace
+
+void check_range(std::string_view who, std::string_view name, int64_t value, int64_t low,
+                 int64_t high) {
+  const bool is_open = high == std::numeric_limits<int64_t>::max();
+  check(value >= low && value <= high, who, ": ", name, " must be ",
+        is_open ? cat("at least ", low) : cat("from ", low, " to ", high), ", got ", value);
+}
 
 std::vector<Difference> config_differences(std::string_view before, std::string_view after) {
   std::vector<Difference> out;

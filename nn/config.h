@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string>
@@ -96,6 +97,10 @@ class Switches {
   bool all_ = false, is_named_ = false;
 };
 
+/// Arguments of the reference that steer its runtime only, by name, as JSON text: kept to be
+/// written again.
+using Ignored = std::vector<std::pair<std::string, std::string>>;
+
 class Fields;
 
 template <class C>
@@ -124,8 +129,18 @@ class Fields {
   void operator()(const char* key, T& member, Required) {
     field(key, true, member);
   }
-  /// Arguments of the reference that steer its runtime only: accepted in JSON and dropped.
-  virtual void ignored(std::initializer_list<const char*> /*keys*/) {}
+  /// A field of another object that may stand here as well: read, but not written again.
+  template <class T>
+  void also(const char* key, T& member) {
+    if (begin_also(key)) {
+      value(member);
+      end_field();
+    }
+  }
+  /// Arguments of those names, which play no part here: `values` become those that JSON has.
+  virtual void ignored(Ignored& /*values*/, std::initializer_list<const char*> /*keys*/) {}
+  /// The same of a field of another object.
+  virtual void also_ignored(Ignored& /*values*/, std::initializer_list<const char*> /*keys*/) {}
 
   /// Visits a value that is no field of its own: the whole config.
   template <class T>
@@ -206,6 +221,7 @@ class Fields {
 
  protected:
   virtual bool begin_field(const char* /*key*/, bool /*required*/) { return true; }
+  virtual bool begin_also(const char* /*key*/) { return false; }
   virtual void end_field() {}
   virtual void begin_object() {}
   virtual void end_object() {}
@@ -267,6 +283,10 @@ struct Difference {
 std::vector<Difference> config_differences(std::string_view before, std::string_view after);
 /// "'steps' was 10, is 20; 'optimizer.lr' was 0.1, is 0.01"
 std::string to_string(const std::vector<Difference>& differences);
+
+/// @throws ShapeError naming both unless low <= value <= high
+void check_range(std::string_view who, std::string_view name, int64_t value, int64_t low,
+                 int64_t high = std::numeric_limits<int64_t>::max());
 
 /// Whether all fields are equal.
 template <HasFields C>

@@ -138,15 +138,22 @@ detail::ConstructionDepth::ConstructionDepth() {
 }
 detail::ConstructionDepth::~ConstructionDepth() { --state.depth; }
 
-Tensor detail::initial_tensor(const Shape& shape, const Init& init) {
+void detail::count_elements(const Shape& shape) {
   const int64_t count = numel(shape);
   check(count <= kMaxParameters - state.parameters, "make: more than ", kMaxParameters,
         " parameters in one model");
   state.parameters += count;
-  if (state.mode == Construction::Mode::shapes_only) {
-    const Strides none = Dims::filled(shape.rank(), 0);
-    return alias(zeros({1}), shape, none);
-  }
+}
+
+bool detail::shapes_alone() { return state.mode == Construction::Mode::shapes_only; }
+
+Tensor detail::without_memory(const Shape& shape, DType dtype) {
+  return alias(zeros({1}, {.dtype = dtype}), shape, Dims::filled(shape.rank(), 0));
+}
+
+Tensor detail::initial_tensor(const Shape& shape, const Init& init) {
+  count_elements(shape);
+  if (shapes_alone()) return without_memory(shape);
   Tensor x = empty(shape);
   if (draws_values()) initialise(x, init, state.rng ? *state.rng : default_generator());
   return x;

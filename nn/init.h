@@ -67,11 +67,19 @@ class Construction {
 /// Larger models are refused before memory is asked for.
 inline constexpr int64_t kMaxParameters = int64_t{1} << 36;
 inline constexpr int64_t kMaxModules = 100'000;
+/// Of a table that is computed and never saved, so that no bytes of a file stand for it.
+inline constexpr int64_t kMaxComputed = int64_t{1} << 28;
 
 namespace detail {
 
 /// A tensor as the current Construction wants it. @throws ShapeError beyond kMaxParameters
 Tensor initial_tensor(const Shape& shape, const Init& init);
+/// Counts what one outermost make() asks memory for. @throws ShapeError beyond kMaxParameters
+void count_elements(const Shape& shape);
+/// Whether the current Construction wants no memory.
+bool shapes_alone();
+/// A tensor of that shape with the memory of one element.
+Tensor without_memory(const Shape& shape, DType dtype = DType::f32);
 /// Whether the current Construction draws values: what follows from them is to be computed then.
 bool draws_values();
 /// Draws a parameter anew, if the current Construction draws values.

@@ -59,8 +59,9 @@ std::vector<Module::Named> Module::modules() const {
   while (!stack.empty()) {
     const Pending top = std::move(stack.back());
     stack.pop_back();
-    check<Error>(top.depth <= kMaxDepth, class_name(), ": modules are nested deeper than ",
-                 kMaxDepth, " at '", top.path, "'");
+    if (top.depth > kMaxDepth)
+      throw Error(cat(class_name(), ": modules are nested deeper than ", kMaxDepth, " at '",
+                      top.path, "'"));
     all.push_back({top.path, top.module});
     const auto& children = top.module->children_;
     for (auto c = children.rbegin(); c != children.rend(); ++c)
@@ -177,13 +178,11 @@ std::string Module::config_json(int indent) const {
   return write_config([this](Fields& v) { visit_config(v); }, indent);
 }
 
-void Module::check_name(const std::string& name) const {
-  check<Error>(!name.empty(), class_name(), ": a registered name must not be empty");
-  bool taken = false;
-  for (const Slot& s : parameters_) taken |= s.name == name;
-  for (const Slot& s : buffers_) taken |= s.name == name;
-  for (const Child& c : children_) taken |= c.name == name;
-  check<Error>(!taken, class_name(), ": the name '", name, "' is registered already");
+void Module::take_name(const std::string& name) {
+  // Not by check(): the class's name costs more than all else here.
+  if (name.empty()) throw Error(cat(class_name(), ": a registered name must not be empty"));
+  if (!names_.insert(name).second)
+    throw Error(cat(class_name(), ": the name '", name, "' is registered already"));
 }
 
 Tensor Module::param(std::string name, const Shape& shape, const Init& init) {
@@ -191,15 +190,35 @@ Tensor Module::param(std::string name, const Shape& shape, const Init& init) {
 }
 
 Tensor Module::param(std::string name, Tensor shared) {
-  check_name(name);
-  parameters_.push_back({std::move(name), shared, persistent});
+  take_name(name);
+  parameters_.push_back({std::move(name), shared, persistent, nullptr});
   return shared;
 }
 
 Tensor Module::buffer(std::string name, Tensor value, Persistence persistence) {
-  check_name(name);
-  buffers_.push_back({std::move(name), value, persistence});
+  take_name(name);
+  buffers_.push_back({std::move(name), value, persistence, nullptr});
   return value;
+}
+
+Tensor Module::buffer(std::string name, const Shape& shape, std::function<Tensor()> compute,
+                      Persistence persistence, DType dtype) {
+  detail::count_elements(shape);
+  check(persistence != transient || numel(shape) <= kMaxComputed, name, ": a table of ", shape,
+        " has more than ", kMaxComputed, " elements, which no file holds");
+  take_name(name);
+  const bool later = detail::shapes_alone();
+  Tensor value = later ? detail::without_memory(shape, dtype) : compute();
+  if (!later) compute = nullptr;
+  buffers_.push_back({std::move(name), value, persistence, std::move(compute)});
+  return value;
+}
+
+void Module::compute_buffers(const std::function<bool(const Tensor&)>& wanted) {
+  for (const Named& m : modules())
+    for (Slot& s : m.module->buffers_)
+      if (const auto compute = std::exchange(s.compute, nullptr); compute && wanted(s.tensor))
+        detail::replace_memory(s.tensor, compute());
 }
 
 Tensor Module::buffer(std::string name, const Shape& shape, const Init& init) {
@@ -207,10 +226,11 @@ Tensor Module::buffer(std::string name, const Shape& shape, const Init& init) {
 }
 
 void Module::add_child(std::string name, Ref<Module> module) {
-  check_name(name);
-  check<Error>(static_cast<bool>(module), class_name(), ": child '", name, "' is an empty Ref");
+  if (!module) throw Error(cat(class_name(), ": child '", name, "' is an empty Ref"));
   for (const Named& m : module->modules())
-    check<Error>(m.module != this, class_name(), ": child '", name, "' contains its parent");
+    if (m.module == this)
+      throw Error(cat(class_name(), ": child '", name, "' contains its parent"));
+  take_name(name);
   children_.push_back({std::move(name), std::move(module)});
 }
 

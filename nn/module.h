@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -106,6 +107,10 @@ class Module {
 
   virtual LegacyKeys legacy_keys() const { return {}; }
 
+  /// Of a module that was constructed from shapes alone: computes the `wanted` ones of the buffers
+  /// that its arguments determine.
+  void compute_buffers(const std::function<bool(const Tensor&)>& wanted);
+
  protected:
   /// A new parameter, filled by the law. @throws Error if the name is taken or has no characters
   Tensor param(std::string name, const Shape& shape, const Init& init);
@@ -114,6 +119,10 @@ class Module {
   /// Registers a tensor that is not trained.
   Tensor buffer(std::string name, Tensor value, Persistence persistence = persistent);
   Tensor buffer(std::string name, const Shape& shape, const Init& init);
+  /// One that the arguments determine, computed once there is to be memory: at once, or by
+  /// compute_buffers. @throws ShapeError if it is transient and beyond kMaxComputed
+  Tensor buffer(std::string name, const Shape& shape, std::function<Tensor()> compute,
+                Persistence persistence = persistent, DType dtype = DType::f32);
   /// A new module, or one that exists. The name may have dots: "enc.16x16_conv".
   /// @throws Error as param, if it contains this module, or if the tree gets deeper than 64
   template <class M>
@@ -143,13 +152,14 @@ class Module {
     std::string name;
     Tensor tensor;
     Persistence persistence;
+    std::function<Tensor()> compute;  // what compute_buffers has yet to do
   };
   struct Child {
     std::string name;
     Ref<Module> module;
   };
   void add_child(std::string name, Ref<Module> module);
-  void check_name(const std::string& name) const;
+  void take_name(const std::string& name);
   template <class F>
   void convert_all(F&& f);
   int64_t set_frozen(std::string_view pattern, bool frozen);
@@ -160,6 +170,7 @@ class Module {
 
   std::vector<Slot> parameters_, buffers_;
   std::vector<Child> children_;
+  std::unordered_set<std::string> names_;  // of all of these
   bool training_ = true;
   std::shared_ptr<Generator> rng_;
   std::shared_ptr<const Recipe> recipe_;

@@ -28,6 +28,13 @@ size_t edit_distance(std::string_view a, std::string_view b) {
 
 std::string suggestion(std::string_view wanted, std::span<const std::string_view> names) {
   wanted = wanted.substr(0, 100);  // a file may hold any text
+  std::string containing;
+  int count = 0;
+  for (const std::string_view name : names) {
+    if (wanted.size() < 3 || name.find(wanted) == name.npos) continue;
+    containing += cat(++count == 1 ? "'" : ", '", name, "'");
+  }
+  if (count > 1) return cat("; did you mean one of ", containing, "?");
   std::string_view nearest;
   size_t distance = wanted.size() / 2 + 1;  // further away it is no misspelling
   for (const std::string_view name : names) {

@@ -226,6 +226,9 @@ Ref<Module> load(ModelFile file, const LoadOptions& options) {
   const Match fits = match(*module, file.tensors, who, Strictness::strict);
   const std::vector<Tensor> values = read_all(fits.pairs, true);
   check_fixed_buffers(*module, fits, values, who);
+  std::unordered_set<const TensorImpl*> stored;
+  for (const auto& pair : fits.pairs) stored.insert(pair.first.handle().get());
+  module->compute_buffers([&](const Tensor& x) { return !stored.contains(x.handle().get()); });
   for (size_t i = 0; i < values.size(); ++i) detail::replace_memory(fits.pairs[i].first, values[i]);
   return module;
 }

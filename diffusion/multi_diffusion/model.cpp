@@ -11,9 +11,6 @@ namespace {
 
 // For f = 1, 2, 4, ...: sin f X, sin f Y, cos f X, cos f Y, with X and Y from 0 to 2 pi.
 Tensor sinusoidal(int64_t channels, Size2D size) {
-  check(channels >= 4 && channels % 4 == 0,
-        "MultiDiffusionModel2D: a sinusoidal embedding has a multiple of 4 channels, got ",
-        channels);
   const auto angle = [](int64_t i, int64_t n) {
     return n == 1 ? 0 : 2 * std::numbers::pi * static_cast<double>(i) / static_cast<double>(n - 1);
   };
@@ -29,8 +26,7 @@ Tensor sinusoidal(int64_t channels, Size2D size) {
 }
 
 // Rows from -1 to 1, then columns.
-Tensor linear_grid(int64_t channels, Size2D size) {
-  check(channels == 2, "MultiDiffusionModel2D: a linear embedding has 2 channels, got ", channels);
+Tensor linear_grid(Size2D size) {
   const auto along = [](int64_t i, int64_t n) {
     return n == 1 ? -1 : 2 * static_cast<double>(i) / static_cast<double>(n - 1) - 1;
   };
@@ -76,16 +72,23 @@ MultiDiffusionModel2D::MultiDiffusionModel2D(AnyModel model, const Config& confi
 void MultiDiffusionModel2D::make_embedding(const Config& config) {
   if (!config.positional_embedding) return;
   const int64_t channels = config.channels_positional_embedding;
+  const Shape shape{channels, global_shape_[0], global_shape_[1]};
   switch (*config.positional_embedding) {
     case GlobalEmbedding::learnable:
-      pos_embd_ =
-          param("pos_embd", {channels, global_shape_[0], global_shape_[1]}, nn::Init::normal(1));
+      pos_embd_ = param("pos_embd", shape, nn::Init::normal(1));
       break;
     case GlobalEmbedding::sinusoidal:
-      pos_embd_ = buffer("pos_embd", sinusoidal(channels, global_shape_), nn::transient);
+      check(channels >= 4 && channels % 4 == 0,
+            "MultiDiffusionModel2D: a sinusoidal embedding has a multiple of 4 channels, got ",
+            channels);
+      pos_embd_ = buffer(
+          "pos_embd", shape, [=, size = global_shape_] { return sinusoidal(channels, size); },
+          nn::transient);
       break;
     case GlobalEmbedding::linear:
-      pos_embd_ = buffer("pos_embd", linear_grid(channels, global_shape_));
+      check(channels == 2, "MultiDiffusionModel2D: a linear embedding has 2 channels, got ",
+            channels);
+      pos_embd_ = buffer("pos_embd", shape, [size = global_shape_] { return linear_grid(size); });
       break;
   }
 }

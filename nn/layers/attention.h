@@ -28,6 +28,7 @@ struct UNetAttentionConfig {
   std::optional<InitConfig> init_attn{};  // as init
   InitConfig init{};
   bool use_apex_gn = false;
+  Ignored ignored{};
 
   template <class V>
   void fields(V& v) {
@@ -38,7 +39,7 @@ struct UNetAttentionConfig {
     v("init_attn", init_attn);
     v("init", init);
     v("use_apex_gn", use_apex_gn);
-    v.ignored({"amp_mode", "fused_conv_bias"});
+    v.ignored(ignored, {"amp_mode", "fused_conv_bias"});
   }
 };
 

@@ -23,6 +23,7 @@ struct TimeEmbeddingOptions {
   bool endpoint = false;
   std::optional<int64_t> freq_embed_dim{}, mlp_hidden_dim{};
   EmbeddingOrder embed_fn = EmbeddingOrder::cos_sin;
+  Ignored ignored{};
 
   template <class V>
   void fields(V& v) {
@@ -31,7 +32,7 @@ struct TimeEmbeddingOptions {
     v("freq_embed_dim", freq_embed_dim);
     v("mlp_hidden_dim", mlp_hidden_dim);
     v("embed_fn", embed_fn);
-    v.ignored({"amp_mode"});
+    v.ignored(ignored, {"amp_mode"});
   }
 };
 
@@ -71,6 +72,7 @@ struct EDMEmbeddingOptions {
   double condition_dropout = 0;        // training: probability that a sample's condition is zeroed
   bool legacy_condition_bias = false;  // a map of the condition, of its bias alone, also for 0
   double max_positions = 10000;
+  Ignored ignored{};
   template <class V>
   void fields(V& v) {
     v("emb_channels", emb_channels, required);
@@ -78,7 +80,9 @@ struct EDMEmbeddingOptions {
     v("condition_dropout", condition_dropout);
     v("legacy_condition_bias", legacy_condition_bias);
     v("max_positions", max_positions);
-    v.ignored({"amp_mode"});
+    // Those of the other embedder say nothing here, as in the reference.
+    v.ignored(ignored, {"amp_mode", "hidden_size", "endpoint", "freq_embed_dim", "mlp_hidden_dim",
+                        "embed_fn"});
   }
 };
 

@@ -13,6 +13,7 @@ struct Conv2dConfig {
   bool fused_resample = false;
   InitMode init_mode = InitMode::kaiming_normal;
   double init_weight = 1, init_bias = 0;
+  Ignored ignored{};
 
   template <class V>
   void fields(V& v) {
@@ -27,7 +28,7 @@ struct Conv2dConfig {
     v("init_mode", init_mode);
     v("init_weight", init_weight);
     v("init_bias", init_bias);
-    v.ignored({"fused_conv_bias", "amp_mode"});
+    v.ignored(ignored, {"fused_conv_bias", "amp_mode"});
   }
 };
 

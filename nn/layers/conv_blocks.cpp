@@ -100,7 +100,8 @@ ConvFCLayer<kD>::ConvFCLayer(const Config& c) : slope_(c.activation_par.value())
       "conv", {.dimension = kD, .in_channels = c.in_features, .out_channels = c.out_features});
   start_as_xavier(*conv_);
   if (kD == 2) set_requires_grad(conv_->bias, false);
-  activation_ = child<NamedActivation>("activation_fn", {.name = c.activation_fn});
+  activation_ =
+      child<NamedActivation>("activation_fn", {.name = c.activation_fn.value_or("identity")});
 }
 
 ConvNdFCLayer::ConvNdFCLayer(const Config& c) : slope_(c.activation_par.value()) {
@@ -108,7 +109,8 @@ ConvNdFCLayer::ConvNdFCLayer(const Config& c) : slope_(c.activation_par.value())
   conv_ = child<ConvNd>(
       "conv.conv", {.dimension = 1, .in_channels = c.in_features, .out_channels = c.out_features});
   start_as_xavier(*conv_);
-  activation_ = child<NamedActivation>("activation_fn", {.name = c.activation_fn});
+  activation_ =
+      child<NamedActivation>("activation_fn", {.name = c.activation_fn.value_or("identity")});
 }
 
 Tensor ConvNdFCLayer::operator()(const Tensor& x) const {

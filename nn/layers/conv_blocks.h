@@ -1,6 +1,7 @@
 #pragma once
 // Convolutions with an activation, as the reference's older models use them.
 
+#include <optional>
 #include <string>
 
 #include <brume/nn/layers/activation.h>
@@ -57,7 +58,7 @@ class TransposeConvLayer : public Module {
 struct ConvGRULayerConfig {
   int64_t in_features = 0, hidden_size = 0;
   int64_t dimension = 0;
-  std::string activation_fn = "identity";
+  std::string activation_fn = "relu";
 
   template <class V>
   void fields(V& v) {
@@ -86,7 +87,7 @@ class ConvGRULayer : public Module {
 template <int kD>
 struct ConvFCLayerConfig {
   int64_t in_features = 0, out_features = 0;  // in JSON in_channels and out_channels but for 1
-  std::string activation_fn = "identity";
+  std::optional<std::string> activation_fn{};
   ActivationSlope activation_par{};
   bool weight_norm = false;  // refused, as the reference does
 

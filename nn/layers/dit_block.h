@@ -30,6 +30,7 @@ struct DiTBlockConfig {
   std::optional<int64_t> condition_embed_dim{};  // hidden_size
   DiTBlockOptions options{};
   SelfAttentionOptions attention{};
+  Ignored ignored{};
 
   template <class V>
   void fields(V& v) {
@@ -41,7 +42,7 @@ struct DiTBlockConfig {
     v("condition_embed_dim", condition_embed_dim);
     options.fields(v);
     attention.fields(v);
-    v.ignored({"layernorm_backend"});
+    v.ignored(ignored, {"layernorm_backend"});
   }
 };
 
@@ -69,9 +70,10 @@ class DiTBlock : public Module {
 };
 
 struct PerSampleDropoutConfig {
+  Ignored ignored{};
   template <class V>
   void fields(V& v) {
-    v.ignored({"inplace"});
+    v.ignored(ignored, {"inplace"});
   }
 };
 

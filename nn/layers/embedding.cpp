@@ -29,8 +29,7 @@ Tensor outer(const Tensor& x, const Tensor& freqs, const char* who) {
 }  // namespace
 
 void check_embedding_channels(int64_t channels, const char* who) {
-  check(channels >= 2 && channels < (1 << 24), who, ": num_channels must be at least 2, got ",
-        channels);
+  check_range(who, "num_channels", channels, 2, 1 << 24);
 }
 
 Names names_of(EmbeddingOrder) {
@@ -41,9 +40,10 @@ Names names_of(EmbeddingOrder) {
 PositionalEmbedding::PositionalEmbedding(const Config& c) : order_(c.embed_fn) {
   check_embedding_channels(c.num_channels, "PositionalEmbedding");
   const int64_t width = c.freq_embed_dim.value_or(c.num_channels);
-  check_embedding_channels(width, "PositionalEmbedding");
+  check_range("PositionalEmbedding", "freq_embed_dim", width, 2, 1 << 24);
   check(!c.endpoint || width >= 4, "PositionalEmbedding: endpoint needs 4 channels, got ", width);
-  freqs = buffer("freqs", frequencies(width / 2, c.max_positions, c.endpoint));
+  freqs = buffer("freqs", {width / 2},
+                 [c, width] { return frequencies(width / 2, c.max_positions, c.endpoint); });
   if (!c.learnable) return;
   const int64_t hidden = c.mlp_hidden_dim.value_or(2 * c.num_channels);
   mlp_in_ = child<Linear>("mlp.0", LinearConfig::torch_default(width, hidden));

@@ -22,6 +22,7 @@ struct PositionalEmbeddingConfig {
   std::optional<int64_t> freq_embed_dim{};  // num_channels
   std::optional<int64_t> mlp_hidden_dim{};  // 2 num_channels
   EmbeddingOrder embed_fn = EmbeddingOrder::cos_sin;
+  Ignored ignored{};
 
   template <class V>
   void fields(V& v) {
@@ -32,7 +33,7 @@ struct PositionalEmbeddingConfig {
     v("freq_embed_dim", freq_embed_dim);
     v("mlp_hidden_dim", mlp_hidden_dim);
     v("embed_fn", embed_fn);
-    v.ignored({"amp_mode"});
+    v.ignored(ignored, {"amp_mode"});
   }
 };
 
@@ -59,12 +60,13 @@ class PositionalEmbedding : public Module {
 struct FourierEmbeddingConfig {
   int64_t num_channels = 0;
   double scale = 16;
+  Ignored ignored{};
 
   template <class V>
   void fields(V& v) {
     v("num_channels", num_channels, required);
     v("scale", scale);
-    v.ignored({"amp_mode"});
+    v.ignored(ignored, {"amp_mode"});
   }
 };
 

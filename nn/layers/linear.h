@@ -9,6 +9,7 @@ struct LinearConfig {
   bool bias = true;
   InitMode init_mode = InitMode::kaiming_normal;
   double init_weight = 1, init_bias = 0;
+  Ignored ignored{};
 
   template <class V>
   void fields(V& v) {
@@ -18,7 +19,7 @@ struct LinearConfig {
     v("init_mode", init_mode);
     v("init_weight", init_weight);
     v("init_bias", init_bias);
-    v.ignored({"amp_mode"});
+    v.ignored(ignored, {"amp_mode"});
   }
 
   /// With the initial values of PyTorch's own layer.

@@ -18,6 +18,7 @@ struct MlpConfig {
   double drop = 0;
   bool final_dropout = true;
   bool bias = true;
+  Ignored ignored{};
 
   template <class V>
   void fields(V& v) {
@@ -28,7 +29,7 @@ struct MlpConfig {
     v("drop", drop);
     v("final_dropout", final_dropout);
     v("bias", bias);
-    v.ignored({"use_te"});
+    v.ignored(ignored, {"use_te"});
   }
 };
 

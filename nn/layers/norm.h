@@ -16,6 +16,7 @@ struct GroupNormConfig {
   double eps = 1e-5;
   bool use_apex_gn = false;  // such models were trained and run with the biased variance
   std::optional<std::string> act{};
+  Ignored ignored{};
 
   template <class V>
   void fields(V& v) {
@@ -25,7 +26,7 @@ struct GroupNormConfig {
     v("eps", eps);
     v("use_apex_gn", use_apex_gn);
     v("act", act);
-    v.ignored({"fused_act", "amp_mode"});
+    v.ignored(ignored, {"fused_act", "amp_mode"});
   }
 };
 

@@ -11,13 +11,15 @@
 
 namespace brume::nn {
 
-PatchGrid::PatchGrid(const OneOrMany<int64_t>& input_size, const OneOrMany<int64_t>& patch_size,
-                     const std::string& who) {
-  const std::vector<int64_t> size = input_size.expand(2, who + ": input_size");
+PatchGrid::PatchGrid(const OneOrMany<int64_t>& sizes, const OneOrMany<int64_t>& patch_size,
+                     const std::string& who, const char* field) {
+  const std::vector<int64_t> size = sizes.expand(2, cat(who, ": ", field));
   const std::vector<int64_t> p = patch_size.expand(2, who + ": patch_size");
   for (size_t a = 0; a < 2; ++a) {
-    check(p[a] > 0 && size[a] > 0 && size[a] < (1 << 24) && size[a] % p[a] == 0, who,
-          ": input_size must be a multiple of patch_size, got ", size[a], " and ", p[a]);
+    check_range(who, field, size[a], 1, 1 << 24);
+    check_range(who, "patch_size", p[a], 1, 1 << 24);
+    check(size[a] % p[a] == 0, who, ": ", field, " must be a multiple of patch_size, got ", size[a],
+          " and ", p[a]);
     image[a] = size[a];
     patch[a] = p[a];
     tokens[a] = size[a] / p[a];

@@ -28,10 +28,11 @@ class Detokenizer : public Module {
   virtual void initialize_weights() {}
 };
 
-/// A grid of patches: sizes of the image and of a patch, each one number or two.
+/// A grid of patches: sizes of the image and of a patch, each one number or two. `field` is what
+/// `who` calls the former.
 struct PatchGrid {
-  PatchGrid(const OneOrMany<int64_t>& input_size, const OneOrMany<int64_t>& patch_size,
-            const std::string& who);
+  PatchGrid(const OneOrMany<int64_t>& size, const OneOrMany<int64_t>& patch_size,
+            const std::string& who, const char* field = "input_size");
   std::array<int64_t, 2> image, patch, tokens;
   int64_t count() const { return tokens[0] * tokens[1]; }
   int64_t patch_area() const { return patch[0] * patch[1]; }
@@ -94,11 +95,12 @@ class PatchEmbed2DTokenizer : public Tokenizer {
 
 struct ProjLayerConfig {
   int64_t hidden_size = 0, emb_channels = 0;
+  Ignored ignored{};
   template <class V>
   void fields(V& v) {
     v("hidden_size", hidden_size, required);
     v("emb_channels", emb_channels, required);
-    v.ignored({"layernorm_backend"});
+    v.ignored(ignored, {"layernorm_backend"});
   }
 };
 
@@ -119,13 +121,14 @@ class ProjLayer : public Module {
 struct ProjReshape2DDetokenizerConfig {
   OneOrMany<int64_t> input_size = 0, patch_size = 0;
   int64_t out_channels = 0, hidden_size = 0;
+  Ignored ignored{};
   template <class V>
   void fields(V& v) {
     v("input_size", input_size, required);
     v("patch_size", patch_size, required);
     v("out_channels", out_channels, required);
     v("hidden_size", hidden_size, required);
-    v.ignored({"layernorm_backend"});
+    v.ignored(ignored, {"layernorm_backend"});
   }
 };
 

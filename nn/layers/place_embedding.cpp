@@ -14,40 +14,63 @@ Tensor column(const Tensor& t) { return reshape(t, {-1, 1}); }
 
 constexpr int64_t kMaxFrequencies = 1 << 20;
 
-// `kinds` of vectors of n numbers, made of f: one after the other.
-std::vector<double> named_frequencies(const std::string& kinds, const std::vector<double>& f,
-                                      int64_t n) {
-  const auto has = [&](const char* kind) { return kinds.find(kind) != kinds.npos; };
-  check<Error>(has("full") || has("axis") || has("diagonal"),
+bool has(const std::string& kinds, const char* kind) { return kinds.find(kind) != kinds.npos; }
+
+// How many vectors `kinds` makes of `count` numbers on n axes.
+int64_t named_count(const std::string& kinds, int64_t count, int64_t n) {
+  check<Error>(has(kinds, "full") || has(kinds, "axis") || has(kinds, "diagonal"),
                "FourierLayer: frequencies must be full, axis, diagonal or gaussian, got '", kinds,
                "'");
+  const auto plus = [&](int64_t a, int64_t b) {
+    check(a + b <= kMaxFrequencies, "FourierLayer: ", kinds, " would be more than ",
+          kMaxFrequencies, " frequencies");
+    return a + b;
+  };
+  int64_t all = 0;
+  if (has(kinds, "full")) {
+    int64_t full = count == 0 ? 0 : 1;
+    for (int64_t a = 0; a < n && count > 0; ++a) full = plus(0, full * count);
+    all = plus(all, full);
+  }
+  if (has(kinds, "axis")) all = plus(all, count * n);
+  if (has(kinds, "diagonal")) all = plus(all, count * n);
+  return all;
+}
+
+// The vectors themselves, one after the other.
+std::vector<double> named_frequencies(const std::string& kinds, const std::vector<double>& f,
+                                      int64_t n) {
   std::vector<double> out;
-  if (has("full")) {
+  if (has(kinds, "full")) {
     const auto count = static_cast<int64_t>(f.size());
-    int64_t all = 1;
-    for (int64_t a = 0; a < n; ++a) {
-      all *= count;
-      check(all <= kMaxFrequencies, "FourierLayer: full would be more than ", kMaxFrequencies,
-            " frequencies");
-    }
+    int64_t all = count == 0 ? 0 : 1;
+    for (int64_t a = 0; a < n && count > 0; ++a) all *= count;
     for (int64_t i = 0; i < all; ++i)  // the last axis is fastest
       for (int64_t a = 0, block = all / count; a < n; ++a, block /= count)
         out.push_back(f[static_cast<size_t>(i / block % count)]);
   }
-  if (has("axis"))
+  if (has(kinds, "axis"))
     for (const double value : f)
       for (int64_t axis = 0; axis < n; ++axis)
         for (int64_t a = 0; a < n; ++a) out.push_back(a == axis ? value : 0);
-  if (has("diagonal"))
+  if (has(kinds, "diagonal"))
     for (const double value : f) out.insert(out.end(), static_cast<size_t>(n * n), value);
   return out;
+}
+
+// The matrix [n, vectors] of vectors of n numbers that stand one after the other.
+Tensor matrix(const std::vector<double>& vectors, int64_t n) {
+  const Tensor all = from_vector(vectors, {static_cast<int64_t>(vectors.size()) / n, n});
+  return contiguous(convert(transpose(all, 0, 1), DType::f32));
 }
 
 }  // namespace
 
 SinusoidalTimestepEmbedding::SinusoidalTimestepEmbedding(const Config& c) {
   check_embedding_channels(c.num_channels, "SinusoidalTimestepEmbedding");
-  freqs_ = buffer("freqs", arange(std::numbers::pi, c.num_channels / 2, std::numbers::pi));
+  freqs_ = buffer("freqs", {c.num_channels / 2}, [half = c.num_channels / 2] {
+    return arange(std::numbers::pi, half, std::numbers::pi);
+  });
 }
 
 Tensor SinusoidalTimestepEmbedding::operator()(const Tensor& t) const {
@@ -57,7 +80,9 @@ Tensor SinusoidalTimestepEmbedding::operator()(const Tensor& t) const {
 
 OneHotEmbedding::OneHotEmbedding(const Config& c) {
   check_embedding_channels(c.num_channels, "OneHotEmbedding");
-  indices_ = buffer("indices", reshape(arange(0, c.num_channels), {1, c.num_channels}));
+  indices_ = buffer("indices", {1, c.num_channels}, [n = c.num_channels] {
+    return reshape(arange(0, n), {1, n});
+  });
 }
 
 Tensor OneHotEmbedding::operator()(const Tensor& t) const {
@@ -67,9 +92,8 @@ Tensor OneHotEmbedding::operator()(const Tensor& t) const {
 
 FourierPositionalEmbedding::FourierPositionalEmbedding(const Config& c)
     : in_dim_(c.in_dim), include_input_(c.include_input) {
-  check(c.in_dim >= 1 && c.num_bands >= 1 && c.num_bands < (1 << 16),
-        "FourierPositionalEmbedding: in_dim and num_bands must be at least 1, got ", c.in_dim,
-        " and ", c.num_bands);
+  check_range("FourierPositionalEmbedding", "in_dim", c.in_dim, 1);
+  check_range("FourierPositionalEmbedding", "num_bands", c.num_bands, 1, 1 << 16);
   std::vector<double> f = c.freqs.value_or(std::vector<double>());
   if (!c.freqs)
     for (int64_t i = 0; i < c.num_bands; ++i)
@@ -89,7 +113,7 @@ Tensor FourierPositionalEmbedding::operator()(const Tensor& x) const {
 
 FourierLayer::FourierLayer(const Config& c) {
   const int64_t n = c.in_features;
-  check(n >= 1 && n <= 1 << 10, "FourierLayer: in_features must be from 1 to 1024, got ", n);
+  check_range("FourierLayer", "in_features", n, 1, 1 << 10);
   check(!c.frequencies.empty() && c.frequencies.size() <= kMaxFrequencies,
         "FourierLayer: frequencies are missing");
   const NameOr<OneOrMany<double>>& first = c.frequencies[0];
@@ -98,7 +122,6 @@ FourierLayer::FourierLayer(const Config& c) {
           first.name, "' want numbers behind the name");
     return c.frequencies[i].value.values();
   };
-  std::vector<double> rows;  // [frequencies, in_features]
   if (first.is_name && first.name.find("gaussian") != first.name.npos) {
     const double std = numbers(1).at(0), count = numbers(2).at(0);
     check(count >= 1 && count <= kMaxFrequencies, "FourierLayer: gaussian wants a count from 1 to ",
@@ -107,17 +130,21 @@ FourierLayer::FourierLayer(const Config& c) {
     return;
   }
   if (first.is_name) {
-    rows = named_frequencies(first.name, numbers(1), n);
-  } else {
-    for (size_t i = 0; i < c.frequencies.size(); ++i) {
-      const std::vector<double>& row = numbers(i);
-      check(static_cast<int64_t>(row.size()) == n, "FourierLayer: a frequency must have ", n,
-            " numbers, got ", row.size());
-      rows.insert(rows.end(), row.begin(), row.end());
-    }
+    const std::vector<double> f = numbers(1);
+    const int64_t vectors = named_count(first.name, static_cast<int64_t>(f.size()), n);
+    frequencies_ = buffer("frequencies", {n, vectors}, [kinds = first.name, f, n] {
+      return matrix(named_frequencies(kinds, f, n), n);
+    });
+    return;
   }
-  const Tensor all = from_vector(rows, {static_cast<int64_t>(rows.size()) / n, n});
-  frequencies_ = buffer("frequencies", contiguous(convert(transpose(all, 0, 1), DType::f32)));
+  std::vector<double> rows;
+  for (size_t i = 0; i < c.frequencies.size(); ++i) {
+    const std::vector<double>& row = numbers(i);
+    check(static_cast<int64_t>(row.size()) == n, "FourierLayer: a frequency must have ", n,
+          " numbers, got ", row.size());
+    rows.insert(rows.end(), row.begin(), row.end());
+  }
+  frequencies_ = buffer("frequencies", matrix(rows, n));
 }
 
 Tensor FourierLayer::operator()(const Tensor& x) const {

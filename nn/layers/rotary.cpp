@@ -7,14 +7,13 @@
 
 namespace brume::nn {
 
-RotaryEmbedding2DTables::RotaryEmbedding2DTables(const Config& c) {
+namespace {
+
+// One of the two functions at the angle of every token's channel, [h, w, head_dim].
+Tensor table(const RotaryEmbedding2DTablesConfig& c, double (*function)(double)) {
   const auto [h, w] = c.latent_hw;
   const int64_t d = c.head_dim;
-  check(d > 0 && d % 4 == 0 && d < (1 << 20),
-        "RotaryEmbedding2DTables: head_dim must be a multiple of 4, got ", d);
-  check(h > 0 && w > 0 && h < (1 << 20) && w < (1 << 20) && h * w <= (int64_t{1} << 30) / d,
-        "RotaryEmbedding2DTables: a grid of ", h, " x ", w, " tokens is not possible");
-  std::vector<float> cosines, sines;
+  std::vector<float> values;
   for (int64_t row = 0; row < h; ++row)
     for (int64_t column = 0; column < w; ++column)
       for (int64_t i = 0; i < d; ++i) {
@@ -22,11 +21,26 @@ RotaryEmbedding2DTables::RotaryEmbedding2DTables(const Config& c) {
         const int64_t pair = i % (d / 2) / 2;
         const double angle =
             place * std::pow(c.theta, static_cast<double>(-4 * pair) / static_cast<double>(d));
-        cosines.push_back(static_cast<float>(std::cos(angle)));
-        sines.push_back(static_cast<float>(std::sin(angle)));
+        values.push_back(static_cast<float>(function(angle)));
       }
-  rope_cos = buffer("rope_cos", from_vector(cosines, {h, w, d}), transient);
-  rope_sin = buffer("rope_sin", from_vector(sines, {h, w, d}), transient);
+  return from_vector(values, {h, w, d});
+}
+
+}  // namespace
+
+RotaryEmbedding2DTables::RotaryEmbedding2DTables(const Config& c) {
+  const auto [h, w] = c.latent_hw;
+  const int64_t d = c.head_dim;
+  const char* who = "RotaryEmbedding2DTables";
+  check_range(who, "head_dim", d, 4, 1 << 20);
+  check(d % 4 == 0, who, ": head_dim must be a multiple of 4, got ", d);
+  check_range(who, "latent_hw", h, 1, 1 << 20);
+  check_range(who, "latent_hw", w, 1, 1 << 20);
+  const Shape shape{h, w, d};
+  rope_cos = buffer(
+      "rope_cos", shape, [c] { return table(c, std::cos); }, transient);
+  rope_sin = buffer(
+      "rope_sin", shape, [c] { return table(c, std::sin); }, transient);
 }
 
 Tensor rotate_pairs(const Tensor& x, const Tensor& cosines, const Tensor& sines) {

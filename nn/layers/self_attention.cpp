@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
+#include <mutex>
+#include <tuple>
 
 #include <brume/autograd/node.h>
 #include <brume/autograd/ops/attention.h>
@@ -169,8 +172,25 @@ Tensor Natten2DSelfAttention::attend(const Tensor& x, const AttentionCall& call)
     k = rotate_pairs(k, call.rope_cos, call.rope_sin);
   }
   AttentionCall within = call;
-  within.attn_mask = transfer(neighbourhood_mask({h, w}, kernel_, dilation_), x.device());
+  within.attn_mask = mask_.on({h, w}, kernel_, dilation_, x.device());
   return join(q, k, select(all, 0, 2), within, false);
+}
+
+Tensor NeighbourhoodMask::on(std::array<int64_t, 2> grid, int64_t kernel,
+                             std::array<int64_t, 2> dilation, Device device) {
+  using Key = std::tuple<std::array<int64_t, 2>, int64_t, std::array<int64_t, 2>, DeviceType, int>;
+  static std::mutex mutex;
+  static std::map<Key, std::weak_ptr<const Tensor>> all;
+  const std::lock_guard lock(mutex);
+  std::weak_ptr<const Tensor>& shared = all[{grid, kernel, dilation, device.type, device.index}];
+  if (const auto found = shared.lock()) {
+    mine_ = found;
+  } else {
+    mine_ = std::make_shared<const Tensor>(
+        transfer(neighbourhood_mask(grid, kernel, dilation), device));
+    shared = mine_;
+  }
+  return *mine_;
 }
 
 Tensor neighbourhood_mask(std::array<int64_t, 2> grid, int64_t kernel,

@@ -2,6 +2,7 @@
 // Attention between the tokens of a sequence, as transformers use it.
 
 #include <array>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -37,6 +38,7 @@ struct SelfAttentionOptions {
   std::optional<NeighbourhoodOptions> na2d_kwargs{};
   bool use_mask_token = false;  // a learnable token for places that a call says are invalid
   double rope_theta = 10000;    // natten2d_rope in a DiT
+  Ignored ignored{};
 
   template <class V>
   void fields(V& v) {
@@ -54,6 +56,7 @@ struct SelfAttentionOptions {
     v("na2d_kwargs", na2d_kwargs);
     v("use_mask_token", use_mask_token);
     if (backend == AttentionBackend::natten2d_rope) v("rope_theta", rope_theta);
+    v.ignored(ignored, {"norm_layer"});
   }
 };
 
@@ -122,6 +125,23 @@ class TimmSelfAttention : public SelfAttention {
   bool causal_;
 };
 
+/// Which tokens of an h x w grid see which, bool [h w, h w]: kernel x kernel of those that lie a
+/// multiple of the dilation away. @throws ShapeError if a window does not fit
+Tensor neighbourhood_mask(std::array<int64_t, 2> grid, int64_t kernel,
+                          std::array<int64_t, 2> dilation = {1, 1});
+
+/// The neighbourhood_mask of the grid that was asked for last, shared by all who hold the same one.
+/// It has (h w)^2 bytes.
+class NeighbourhoodMask {
+ public:
+  /// May be called by several threads at a time.
+  Tensor on(std::array<int64_t, 2> grid, int64_t kernel, std::array<int64_t, 2> dilation,
+            Device device);
+
+ private:
+  std::shared_ptr<const Tensor> mine_;
+};
+
 /// Every token of a grid sees the attn_kernel x attn_kernel window around it, which is moved
 /// inwards at the borders; with rotary tables in the call queries and keys are turned. Invalid
 /// tokens are exchanged for the mask token first; their values must be finite.
@@ -143,12 +163,8 @@ class Natten2DSelfAttention : public SelfAttention {
   int64_t kernel_;
   std::array<int64_t, 2> dilation_{};
   bool qk_norm_;
+  mutable NeighbourhoodMask mask_;
   Tensor mask_token_;  // [1, 1, hidden_size] or undefined
 };
-
-/// Which tokens of an h x w grid see which, bool [h w, h w]: kernel x kernel of those that lie a
-/// multiple of the dilation away. @throws ShapeError if a window does not fit
-Tensor neighbourhood_mask(std::array<int64_t, 2> grid, int64_t kernel,
-                          std::array<int64_t, 2> dilation = {1, 1});
 
 }  // namespace brume::nn

@@ -26,6 +26,7 @@ struct UNetBlockConfig {
   std::optional<InitConfig> init_attn{};  // as init
   bool use_apex_gn = false;
   std::string act = "silu";
+  Ignored ignored{};
 
   template <class V>
   void fields(V& v) {
@@ -48,7 +49,7 @@ struct UNetBlockConfig {
     v("init_attn", init_attn);
     v("use_apex_gn", use_apex_gn);
     v("act", act);
-    v.ignored({"fused_conv_bias", "profile_mode", "amp_mode"});
+    v.ignored(ignored, {"fused_conv_bias", "profile_mode", "amp_mode"});
   }
 };
 

@@ -11,7 +11,7 @@ PatchGrid grid_of(const AFNOConfig& c) {
   check(c.inp_shape.size() == 2 && c.patch_size.size() == 2,
         "AFNO: inp_shape and patch_size must hold 2 sizes each, got ", c.inp_shape.size(), " and ",
         c.patch_size.size());
-  return PatchGrid(c.inp_shape, c.patch_size, "AFNO");
+  return PatchGrid(c.inp_shape, c.patch_size, "AFNO", "inp_shape");
 }
 
 Tensor dropped(const Tensor& x, double p, const Module& module) {

@@ -23,6 +23,7 @@ struct DhariwalUNetConfig {
   std::vector<int64_t> attn_resolutions = {32, 16, 8};
   double dropout = 0.10;
   double label_dropout = 0;
+  Ignored ignored{};
 
   template <class V>
   void fields(V& v) {
@@ -43,7 +44,7 @@ struct DhariwalUNetConfig {
     v("attn_resolutions", attn_resolutions);
     v("dropout", dropout);
     v("label_dropout", label_dropout);
-    v.ignored({"profile_mode", "amp_mode"});
+    v.ignored(ignored, {"profile_mode", "amp_mode"});
   }
 };
 

@@ -30,9 +30,9 @@ Names names_of(LayerNormBackend) {
 }
 
 DiT::DiT(Config c) : config_(std::move(c)) {
-  check(config_.depth >= 0 && config_.hidden_size > 0 && config_.num_heads > 0,
-        "DiT: hidden_size and num_heads must be positive, got ", config_.hidden_size, " and ",
-        config_.num_heads);
+  check_range("DiT", "depth", config_.depth, 0);
+  check_range("DiT", "hidden_size", config_.hidden_size, 1);
+  check_range("DiT", "num_heads", config_.num_heads, 1);
   check<Error>(!config_.use_nan_mask_tokens || config_.attention_backend != AttentionBackend::timm,
                "DiT: use_nan_mask_tokens needs attention_backend natten2d or natten2d_rope");
   if (config_.attention_backend == AttentionBackend::natten2d_rope)

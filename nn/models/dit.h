@@ -24,6 +24,38 @@ struct PatchEmbedOptions {
 enum class LayerNormBackend { torch, apex };
 Names names_of(LayerNormBackend);
 
+/// Keywords of every block. The reference passes block_kwargs and attn_kwargs on as one, so that
+/// each may hold what belongs to the other.
+struct BlockKeywords {
+  DiTBlockOptions block{};
+  SelfAttentionOptions attention{};
+  bool of_block = false;  // what it is written as
+  template <class V>
+  void fields(V& v) {
+    const Also<V> also{v};
+    if (of_block) {
+      block.fields(v);
+      attention.fields(also);
+    } else {
+      attention.fields(v);
+      block.fields(also);
+    }
+  }
+
+ private:
+  template <class V>
+  struct Also {
+    V& v;
+    template <class T>
+    void operator()(const char* key, T& member) const {
+      v.also(key, member);
+    }
+    void ignored(Ignored& values, std::initializer_list<const char*> keys) const {
+      v.also_ignored(values, keys);
+    }
+  };
+};
+
 /// Keywords of a part that takes none.
 struct NoOptions {
   template <class V>
@@ -89,9 +121,12 @@ struct DiTConfig {
       v("detokenizer_kwargs", detokenizer_kwargs);
     else
       v("detokenizer_kwargs", none);
-    v("block_kwargs", block_kwargs);
     attn_kwargs.backend = attention_backend;
-    v("attn_kwargs", attn_kwargs);
+    for (const bool of_block : {true, false}) {
+      BlockKeywords both{block_kwargs, attn_kwargs, of_block};
+      v(of_block ? "block_kwargs" : "attn_kwargs", both);
+      block_kwargs = both.block, attn_kwargs = both.attention;
+    }
     v("drop_path_rates", drop_path_rates);
     v("force_tokenization_fp32", force_tokenization_fp32);
     v("use_nan_mask_tokens", use_nan_mask_tokens);

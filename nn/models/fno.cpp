@@ -14,20 +14,37 @@ Names names_of(PaddingType) {
   return kNames;
 }
 
+namespace {
+
+PadMode pad_mode(PaddingType type) {
+  switch (type) {
+    case PaddingType::constant:
+      return PadMode::constant;
+    case PaddingType::reflect:
+      return PadMode::reflect;
+    case PaddingType::replicate:
+      return PadMode::replicate;
+    case PaddingType::circular:
+      return PadMode::circular;
+  }
+  return PadMode::constant;
+}
+
+}  // namespace
+
 FNO::FNO(const Config& c)
     : dimension_(c.dimension), in_channels_(c.in_channels), coord_features_(c.coord_features) {
-  check(dimension_ >= 1 && dimension_ <= 4, "FNO: dimension must be from 1 to 4, got ", dimension_);
-  check(c.in_channels > 0 && c.latent_channels > 1 && c.num_fno_layers >= 0,
-        "FNO: in_channels must be positive and latent_channels at least 2, got ", c.in_channels,
-        " and ", c.latent_channels);
+  check_range("FNO", "dimension", dimension_, 1, 4);
+  check_range("FNO", "in_channels", c.in_channels, 1);
+  check_range("FNO", "latent_channels", c.latent_channels, 2);
+  check_range("FNO", "num_fno_layers", c.num_fno_layers, 0);
   check(dimension_ < 4 || c.padding_type == PaddingType::constant,
         "FNO: in 4 dimensions padding_type must be constant");
   const auto axes = static_cast<size_t>(dimension_);
   padding_ = c.padding.is_list() ? c.padding.values() : c.padding.expand(axes, "FNO: padding");
   padding_.resize(axes, 0);
-  for (const int64_t p : padding_)
-    check(p >= 0 && p < (1 << 20), "FNO: padding must not be negative, got ", p);
-  pad_mode_ = static_cast<PadMode>(c.padding_type);  // the same names in the same order
+  for (const int64_t p : padding_) check_range("FNO", "padding", p, 0, 1 << 20);
+  pad_mode_ = pad_mode(c.padding_type);
 
   activation_ = child<NamedActivation>("activation_fn", {.name = c.activation_fn});
   decoder_net_ = child<FullyConnected>("decoder_net", {.in_features = c.latent_channels,

@@ -67,12 +67,16 @@ Tensor MeshGraphMLP::from_first(Tensor h) const {
 }
 
 MeshGraphNet::MeshGraphNet(const Config& c) : config_(c) {
-  check(c.processor_size >= 0 && c.num_processor_checkpoint_segments >= 0,
-        "MeshGraphNet: processor_size must not be negative, got ", c.processor_size);
+  check_range("MeshGraphNet", "processor_size", c.processor_size, 0);
+  check_range("MeshGraphNet", "num_processor_checkpoint_segments",
+              c.num_processor_checkpoint_segments, 0);
   check(c.num_processor_checkpoint_segments == 0 ||
             2 * c.processor_size % c.num_processor_checkpoint_segments == 0,
         "MeshGraphNet: ", 2 * c.processor_size, " processor layers cannot be cut into ",
         c.num_processor_checkpoint_segments, " equal segments");
+  check<Error>(!c.recompute_activation || c.mlp_activation_fn == "silu",
+               "MeshGraphNet: recompute_activation is for mlp_activation_fn silu, got ",
+               c.mlp_activation_fn);
   const int64_t width = c.hidden_dim_processor;
   const auto mlp = [&](int64_t in, int64_t out, int64_t hidden, int64_t layers, bool norm = true) {
     return make<MeshGraphMLP>({in, out, hidden, layers, c.mlp_activation_fn, norm});

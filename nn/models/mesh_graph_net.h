@@ -63,6 +63,8 @@ struct MeshGraphNetConfig {
   bool do_concat_trick = false;  // edge updates store their first layer in parts; same numbers
   int64_t num_processor_checkpoint_segments = 0;  // computed again in backward; 0: none
   MeshNorm norm_type = MeshNorm::LayerNorm;
+  bool recompute_activation = false;  // of silu only; recomputed or kept, the numbers are the same
+  Ignored ignored{};
 
   template <class V>
   void fields(V& v) {
@@ -84,7 +86,8 @@ struct MeshGraphNetConfig {
     v("do_concat_trick", do_concat_trick);
     v("num_processor_checkpoint_segments", num_processor_checkpoint_segments);
     v("norm_type", norm_type);
-    v.ignored({"checkpoint_offloading", "recompute_activation"});
+    v("recompute_activation", recompute_activation);
+    v.ignored(ignored, {"checkpoint_offloading"});
   }
 };
 

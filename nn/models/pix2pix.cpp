@@ -19,11 +19,11 @@ Tensor Pix2Pix::Sequence::operator()(Tensor x) const {
 }
 
 Pix2Pix::Pix2Pix(const Config& c) : config_(c) {
-  check(c.dimension >= 1 && c.dimension <= 3, "Pix2Pix: dimension must be from 1 to 3, got ",
-        c.dimension);
-  check(c.n_downsampling >= 0 && c.n_downsampling < 20 && c.n_upsampling >= 0 && c.n_blocks >= 0 &&
-            c.conv_layer_size > 0 && c.conv_layer_size < (1 << 20),
-        "Pix2Pix: counts must not be negative, and conv_layer_size positive");
+  check_range("Pix2Pix", "dimension", c.dimension, 1, 3);
+  check_range("Pix2Pix", "n_downsampling", c.n_downsampling, 0, 20);
+  check_range("Pix2Pix", "n_upsampling", c.n_upsampling, 0);
+  check_range("Pix2Pix", "n_blocks", c.n_blocks, 0);
+  check_range("Pix2Pix", "conv_layer_size", c.conv_layer_size, 1, 1 << 20);
   activation_ = make<NamedActivation>({.name = c.activation_fn});
   Sequence& s = model_;
   int64_t width = c.conv_layer_size;

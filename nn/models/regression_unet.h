@@ -49,6 +49,7 @@ struct CorrDiffRegressionUNetConfig {
   OneOrMany<int64_t> img_resolution = 0;
   int64_t img_in_channels = 0, img_out_channels = 0;
   AnyUNetConfig model{};
+  Ignored ignored{};
   static constexpr std::array kOverridable{"use_apex_gn", "act"};
 
   template <class V>
@@ -56,7 +57,7 @@ struct CorrDiffRegressionUNetConfig {
     v("img_resolution", img_resolution, required);
     v("img_in_channels", img_in_channels, required);
     v("img_out_channels", img_out_channels, required);
-    v.ignored({"use_fp16"});
+    v.ignored(ignored, {"use_fp16"});
     detail::unet_fields(v, model);
   }
 };
@@ -90,6 +91,7 @@ struct StormCastUNetConfig {
   // Kept for files of the reference, which reads them nowhere.
   double sigma_min = 0, sigma_max = std::numeric_limits<double>::infinity(), sigma_data = 0.5;
   AnyUNetConfig model = SongUNetConfig();
+  Ignored ignored{};
 
   template <class V>
   void fields(V& v) {
@@ -99,7 +101,7 @@ struct StormCastUNetConfig {
     v("sigma_min", sigma_min);
     v("sigma_max", sigma_max);
     v("sigma_data", sigma_data);
-    v.ignored({"use_fp16"});
+    v.ignored(ignored, {"use_fp16"});
     detail::unet_fields(v, model);
   }
 };

@@ -58,8 +58,7 @@ int64_t ScoreUNet::check_levels(const SongUNetConfig& c, const char* who) {
 void ScoreUNet::check_config() const {
   const SongUNetConfig& c = config_;
   const auto in_range = [this](const char* name, int64_t value, int64_t low, int64_t high) {
-    check(value >= low && value <= high, plan_.who, ": ", name, " must be from ", low, " to ", high,
-          ", got ", value);
+    check_range(plan_.who, name, value, low, high);
   };
   constexpr int64_t kMax = 1 << 20, kMaxWidth = 1 << 24;  // products of three stay below 2^63
   check_levels(c, plan_.who);
@@ -83,7 +82,12 @@ void ScoreUNet::make_embedding() {
   const SongUNetConfig& c = config_;
   const int64_t width = c.model_channels * c.channel_mult_emb;
   if (c.embedding_type == EmbeddingType::zero) {
-    zero_emb_ = buffer("zero_emb", zeros({1, width}), transient);
+    zero_emb_ = buffer(
+        "zero_emb", {1, width},
+        [width] {
+          return zeros({1, width});
+        },
+        transient);
     return;
   }
   const int64_t noise = c.model_channels * c.channel_mult_noise;

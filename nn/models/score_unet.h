@@ -45,6 +45,7 @@ struct SongUNetConfig {
   bool bottleneck_attention = true;
   bool use_apex_gn = false;
   std::string act = "silu";
+  Ignored ignored{};
 
   static constexpr std::array kOverridable{"use_apex_gn", "act"};
 
@@ -77,7 +78,7 @@ struct SongUNetConfig {
     v("bottleneck_attention", bottleneck_attention);
     v("use_apex_gn", use_apex_gn);
     v("act", act);
-    v.ignored({"profile_mode", "amp_mode"});
+    v.ignored(ignored, {"profile_mode", "amp_mode"});
   }
 };
 

@@ -13,8 +13,6 @@
 namespace brume::nn {
 namespace {
 
-constexpr int64_t kMaxGrid = int64_t{1} << 30;
-
 // `count` numbers from `low` to `high`, both included.
 double linspace(double low, double high, int64_t count, int64_t i) {
   return count == 1 ? low
@@ -45,7 +43,7 @@ double grid_value(GridType type, int64_t channels, const Shape& size, int64_t c,
   return c % 4 < 2 ? std::sin(angle) : std::cos(angle);
 }
 
-Tensor fixed_grid(GridType type, int64_t channels, const Shape& size) {
+void check_channels(GridType type, int64_t channels) {
   if (type == GridType::linear || type == GridType::test)
     check(channels == 2,
           "SongUNetPosEmbd: this gridtype has 2 channels, so N_grid_channels must be 2, got ",
@@ -54,6 +52,9 @@ Tensor fixed_grid(GridType type, int64_t channels, const Shape& size) {
     check(channels % 4 == 0,
           "SongUNetPosEmbd: N_grid_channels of a sinusoidal grid must be a multiple of 4, got ",
           channels);
+}
+
+Tensor fixed_grid(GridType type, int64_t channels, const Shape& size) {
   std::vector<float> values;
   for (int64_t c = 0; c < channels; ++c)
     for (int64_t row = 0; row < size[0]; ++row)
@@ -80,25 +81,31 @@ SongUNetPosEmbd::SongUNetPosEmbd(const Config& c) : SongUNet(c) {
   check(!c.lead_time_mode && !c.lead_time_channels,
         "SongUNetPosEmbd: has no lead times; use SongUNetPosLtEmbd");
   const Shape size(c.img_resolution.expand(2, "SongUNetPosEmbd: img_resolution"));
-  check(c.N_grid_channels >= 0 && c.N_grid_channels < c.in_channels &&
-            c.N_grid_channels <= kMaxGrid / (size[0] * size[1]),
+  check(c.N_grid_channels >= 0 && c.N_grid_channels < c.in_channels,
         "SongUNetPosEmbd: N_grid_channels must be from 0 to less than in_channels (", c.in_channels,
         "), which counts them, got ", c.N_grid_channels);
   if (c.N_grid_channels == 0) return;
-  if (c.gridtype == GridType::learnable)
-    positions_ = param("pos_embd", {c.N_grid_channels, size[0], size[1]}, Init::normal(1));
-  else
-    positions_ = buffer("pos_embd", fixed_grid(c.gridtype, c.N_grid_channels, size), transient);
+  const Shape shape{c.N_grid_channels, size[0], size[1]};
+  if (c.gridtype == GridType::learnable) {
+    positions_ = param("pos_embd", shape, Init::normal(1));
+    return;
+  }
+  check_channels(c.gridtype, c.N_grid_channels);
+  positions_ = buffer(
+      "pos_embd", shape,
+      [type = c.gridtype, shape] {
+        return fixed_grid(type, shape[0], {shape[1], shape[2]});
+      },
+      transient);
 }
 
 SongUNetPosEmbd::SongUNetPosEmbd(const Config& c, WithLeadTimes)
     : SongUNetPosEmbd(without_lead_times(c)) {
   const int64_t channels = c.lead_time_channels.value_or(0);
-  check(
-      channels > 0 && channels < c.in_channels && c.lead_time_steps > 0,
-      "SongUNetPosLtEmbd: lead_time_channels and lead_time_steps must be positive, and in_channels "
-      "counts the former; got ",
-      channels, " and ", c.lead_time_steps);
+  check(channels > 0 && channels < c.in_channels,
+        "SongUNetPosLtEmbd: lead_time_channels must be from 1 to less than in_channels (",
+        c.in_channels, "), which counts them, got ", channels);
+  check_range("SongUNetPosLtEmbd", "lead_time_steps", c.lead_time_steps, 1);
   const auto size = c.img_resolution.expand(2, "SongUNetPosLtEmbd: img_resolution");
   lead_times_ = param("lt_embd", {c.lead_time_steps, channels, size[0], size[1]}, Init::normal(1));
 }

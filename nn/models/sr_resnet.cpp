@@ -30,7 +30,7 @@ SRResNet::SRResNet(const Config& c) : in_channels_(c.in_channels) {
   check(c.scaling_factor == 2 || c.scaling_factor == 4 || c.scaling_factor == 8,
         "SRResNet: scaling_factor must be 2, 4 or 8, got ", c.scaling_factor);
   const int64_t width = c.conv_layer_size, small = c.small_kernel_size;
-  check(width > 0 && width < (1 << 20), "SRResNet: conv_layer_size must be positive, got ", width);
+  check_range("SRResNet", "conv_layer_size", width, 1, 1 << 20);
   activation_ = make<NamedActivation>({.name = c.activation_fn});
   conv_block1_ =
       block("conv_block1", c.in_channels, width, c.large_kernel_size, Behind::activation);

@@ -53,6 +53,7 @@ struct UNet3DConfig {
   bool use_attn_gate = false;
   std::optional<std::vector<int64_t>> attn_decoder_feature_maps{}, attn_feature_map_channels{};
   std::optional<int64_t> attn_intermediate_channels{};
+  Ignored ignored{};
 
   template <class V>
   void fields(V& v) {
@@ -75,7 +76,7 @@ struct UNet3DConfig {
     v("attn_decoder_feature_maps", attn_decoder_feature_maps);
     v("attn_feature_map_channels", attn_feature_map_channels);
     v("attn_intermediate_channels", attn_intermediate_channels);
-    v.ignored({"gradient_checkpointing"});
+    v.ignored(ignored, {"gradient_checkpointing"});
   }
 };
 

@@ -3,6 +3,8 @@
 #include <string>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
 #include <brume/autograd/backward.h>
 #include <brume/autograd/ops/pointwise.h>
 #include <brume/autograd/ops/random.h>
@@ -84,6 +86,54 @@ TEST_CASE("a misspelt pos_embed of a DiT is no silent none") {
   c.tokenizer_kwargs.pos_embed = "learnble";
   CHECK(error_of([&] { nn::make<nn::DiT>(c); }).find("did you mean 'learnable'?") !=
         std::string::npos);
+}
+
+TEST_CASE("block_kwargs and attn_kwargs of a DiT may each hold what belongs to the other") {
+  const std::string sizes =
+      R"("input_size": 8, "in_channels": 1, "hidden_size": 8, "depth": 1, "num_heads": 2)";
+  const auto made = [&](const std::string& more) {
+    return nlohmann::json::parse(
+        nn::construct("DiT", "{" + sizes + ", " + more + "}")->config_json());
+  };
+  const auto exchanged =
+      made(R"("block_kwargs": {"proj_drop_rate": 0.1}, "attn_kwargs": {"norm_eps": 1e-5})");
+  CHECK(exchanged["attn_kwargs"]["proj_drop_rate"] == 0.1);
+  CHECK(exchanged["block_kwargs"]["norm_eps"] == 1e-5);
+  CHECK(!exchanged["block_kwargs"].contains("proj_drop_rate"));  // given twice it would be refused
+  const auto natten =
+      made(R"("attention_backend": "natten2d", "attn_kwargs": {"norm_layer": "torch"},
+              "patch_size": 2)");
+  CHECK(natten["attn_kwargs"]["norm_layer"] == "torch");
+  const auto edm = made(
+      R"("conditioning_embedder": "edm", "conditioning_embedder_kwargs":
+         {"emb_channels": 8, "noise_channels": 8, "endpoint": true})");
+  CHECK(edm["conditioning_embedder_kwargs"]["endpoint"] == true);
+  CHECK(error_of([&] {
+          made(R"("block_kwargs": {"proj_drop_rat": 0.1})");
+        }).find("did you mean 'proj_drop_rate'?") != std::string::npos);
+}
+
+TEST_CASE("tables that are computed and not saved are there again after loading") {
+  const test::TemporaryFile file("brume_nn_tables.safetensors");
+  nn::DiTConfig c = small();
+  c.patch_size = 2, c.hidden_size = 16;
+  c.attention_backend = nn::AttentionBackend::natten2d_rope;
+  const auto net = nn::make<nn::DiT>(c);
+  nn::save(*net, file.path);
+  const nn::NamedTensors before = net->buffers(), after = nn::load(file.path)->buffers();
+  REQUIRE(before.size() == after.size());
+  for (size_t i = 0; i < before.size(); ++i) {
+    CAPTURE(before[i].name);
+    CHECK(before[i].tensor.to_vector<float>() == after[i].tensor.to_vector<float>());
+  }
+}
+
+TEST_CASE("blocks whose attention sees the same neighbourhoods share one mask") {
+  nn::NeighbourhoodMask first, second;
+  const Tensor mask = first.on({6, 7}, 3, {1, 1}, kCpu);
+  CHECK(first.on({6, 7}, 3, {1, 1}, kCpu).handle() == mask.handle());
+  CHECK(second.on({6, 7}, 3, {1, 1}, kCpu).handle() == mask.handle());
+  CHECK(second.on({6, 7}, 3, {1, 2}, kCpu).handle() != mask.handle());
 }
 
 TEST_CASE("fused and composed attention of a DiT agree, and so do their gradients") {

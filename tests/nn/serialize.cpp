@@ -10,6 +10,7 @@
 #include <brume/core/io/safetensors.h>
 #include <brume/nn/layers/embedding.h>
 #include <brume/nn/layers/unet_block.h>
+#include <brume/nn/registry.h>
 #include <brume/nn/serialize.h>
 
 #include "tests/temporary_folder.h"
@@ -119,6 +120,30 @@ TEST_CASE("a file whose class would be larger than any machine is refused") {
   const char* config = R"({"in_features": 200000, "out_features": 200000})";  // 160 GB
   io::save_safetensors(file.path, none, {{"brume.class", "Linear"}, {"brume.config", config}});
   CHECK(error_of([&] { nn::load(file.path); }).find("missing: weight, bias") != std::string::npos);
+}
+
+TEST_CASE("shapes alone cost no memory, whatever the arguments compute") {
+  const std::pair<const char*, const char*> classes[] = {
+      {"Transolver", R"({"functional_dim": 1, "out_dim": 1, "unified_pos": true, "ref": 30,
+                         "structured_shape": [1000, 1000]})"},
+      {"SongUNetPosEmbd", R"({"img_resolution": 4096, "in_channels": 9, "out_channels": 1,
+                              "model_channels": 4, "channel_mult": [1], "num_blocks": 1,
+                              "N_grid_channels": 8, "gridtype": "sinusoidal"})"},
+      {"RotaryEmbedding2DTables", R"({"head_dim": 64, "latent_hw": [2048, 2048]})"},
+      {"FourierLayer", R"({"in_features": 1024, "frequencies": ["axis", [1, 2, 3, 4, 5, 6, 7]]})"},
+      {"PositionalEmbedding", R"({"num_channels": 16777216})"}};
+  const nn::Construction shapes(nn::Construction::Mode::shapes_only);
+  for (const auto& [name, arguments] : classes) {
+    CAPTURE(name);
+    const auto module = nn::construct(name, arguments);
+    for (const nn::NamedTensor& b : module->buffers()) {
+      CAPTURE(b.name);
+      CHECK((b.tensor.numel() < 100 || b.tensor.strides()[0] == 0));
+    }
+  }
+  CHECK_THROWS_WITH_AS(
+      nn::construct("RotaryEmbedding2DTables", R"({"head_dim": 64, "latent_hw": [4096, 4096]})"),
+      doctest::Contains("which no file holds"), ShapeError);
 }
 
 TEST_CASE("everything that does not fit is listed at once, and nothing is changed") {
