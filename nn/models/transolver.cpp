@@ -14,31 +14,6 @@
 namespace brume::nn {
 namespace {
 
-// Rows (or columns, if there are more of them) that are orthonormal: a normal matrix by Gram and
-// Schmidt, in f64.
-void make_orthogonal(const Tensor& weight) {
-  if (!detail::draws_values()) return;
-  const int64_t rows = weight.size(0), columns = weight.size(1);
-  const bool tall = rows > columns;
-  const int64_t vectors = tall ? columns : rows, length = tall ? rows : columns;
-  std::vector<double> q =
-      detail::initial_tensor({vectors, length}, Init::normal(1)).to_vector<double>();
-  const auto at = [&](int64_t i) { return q.begin() + i * length; };
-  for (int64_t i = 0; i < vectors; ++i) {
-    for (int64_t j = 0; j < i; ++j) {
-      double dot = 0;
-      for (int64_t k = 0; k < length; ++k) dot += at(i)[k] * at(j)[k];
-      for (int64_t k = 0; k < length; ++k) at(i)[k] -= dot * at(j)[k];
-    }
-    double square = 0;
-    for (int64_t k = 0; k < length; ++k) square += at(i)[k] * at(i)[k];
-    for (int64_t k = 0; k < length; ++k) at(i)[k] /= std::sqrt(square);
-  }
-  const Tensor made = convert(from_vector(q, {vectors, length}), weight.dtype());
-  const NoGrad no_grad;
-  copy_(weight, tall ? transpose(made, 0, 1) : made);
-}
-
 // Distances of each point of an h x w grid to each of a ref x ref grid, all on [0, 1]^2.
 Tensor grid_distances(int64_t h, int64_t w, int64_t ref) {
   const auto place = [](int64_t i, int64_t n) {
@@ -55,12 +30,16 @@ Tensor grid_distances(int64_t h, int64_t w, int64_t ref) {
 }  // namespace
 
 PhysicsAttention::PhysicsAttention(const Config& c) : config_(c) {
-  check(c.width > 0 && c.heads > 0 && c.width % c.heads == 0 && c.slices > 0,
-        "Transolver: n_hidden must be a multiple of n_head, got ", c.width, " and ", c.heads);
+  check_range("Transolver", "n_hidden", c.width, 1);
+  check_range("Transolver", "n_head", c.heads, 1);
+  check_range("Transolver", "slice_num", c.slices, 1);
+  check(c.width % c.heads == 0, "Transolver: n_hidden must be a multiple of n_head, got ", c.width,
+        " and ", c.heads);
   const int64_t head = c.width / c.heads;
   temperature_ = param("temperature", {1, 1, c.heads, 1}, Init::constant(0.5));
   to_slice_ = child<Linear>("in_project_slice", LinearConfig::torch_default(head, c.slices));
-  make_orthogonal(to_slice_->weight);
+  // The reference makes these weights orthogonal, before a Transolver draws them anew.
+  if (detail::draws_values()) detail::initial_tensor(to_slice_->weight.shape(), Init::normal(1));
   qkv_project_ = child<Linear>("qkv_project", LinearConfig::torch_default(head, 3 * head, false));
   out_linear_ = child<Linear>("out_linear", LinearConfig::torch_default(c.width, c.width));
   const auto dimension = static_cast<int64_t>(c.structured_shape.size());
@@ -118,8 +97,10 @@ Tensor PhysicsAttention::operator()(const Tensor& x) const {
 Transolver::Transolver(Config c) : config_(std::move(c)) {
   const Config& k = config_;
   check<Error>(!k.plus, "Transolver: plus is not supported");
-  check(k.functional_dim > 0 && k.out_dim > 0 && k.n_layers > 0 && k.mlp_ratio > 0,
-        "Transolver: functional_dim, out_dim, n_layers and mlp_ratio must be positive");
+  check_range("Transolver", "functional_dim", k.functional_dim, 1);
+  check_range("Transolver", "out_dim", k.out_dim, 1);
+  check_range("Transolver", "n_layers", k.n_layers, 1);
+  check_range("Transolver", "mlp_ratio", k.mlp_ratio, 1);
   check(k.dropout >= 0 && k.dropout < 1, "Transolver: dropout must be in [0, 1), got ", k.dropout);
   int64_t embedding_dim = k.embedding_dim.value_or(0);
   if (k.structured_shape) {
@@ -129,13 +110,16 @@ Transolver::Transolver(Config c) : config_(std::move(c)) {
       check(size > 0 && size < (1 << 16), "Transolver: structured_shape holds ", size);
   }
   if (k.unified_pos) {
-    check(k.structured_shape && k.structured_shape->size() == 2 && k.ref > 0 && k.ref < 1024,
-          "Transolver: unified_pos wants a structured_shape of 2 sizes and a positive ref");
+    check(k.structured_shape && k.structured_shape->size() == 2,
+          "Transolver: unified_pos wants a structured_shape of 2 sizes");
+    check_range("Transolver", "ref", k.ref, 1, 1 << 10);
     const std::vector<int64_t>& size = *k.structured_shape;
     embedding_dim = k.ref * k.ref;
     check(size[0] * size[1] <= (int64_t{1} << 30) / embedding_dim,
           "Transolver: the embedding of this structured_shape is too large");
-    embedding_ = buffer("embedding", grid_distances(size[0], size[1], k.ref));
+    embedding_ =
+        buffer("embedding", {1, size[0] * size[1], embedding_dim},
+               [h = size[0], w = size[1], ref = k.ref] { return grid_distances(h, w, ref); });
   } else {
     check(embedding_dim > 0, "Transolver: embedding_dim is needed without unified_pos");
   }
@@ -147,6 +131,12 @@ Transolver::Transolver(Config c) : config_(std::move(c)) {
     time_out_ = child<Linear>("time_fc.2", LinearConfig::torch_default(k.n_hidden, k.n_hidden));
   }
   make_blocks();
+  for (const Named& m : modules()) {
+    const auto* layer = dynamic_cast<const Linear*>(m.module);
+    if (layer == nullptr) continue;
+    detail::redraw(layer->weight, Init::truncated_normal(0.02));
+    if (layer->bias.defined()) detail::redraw(layer->bias, Init::constant(0));
+  }
 }
 
 Ref<Mlp> Transolver::two_layers(const std::string& name, int64_t in, int64_t hidden, int64_t out) {
@@ -189,8 +179,8 @@ Tensor Transolver::operator()(const Tensor& fx, const Tensor& embedding, const T
   check(places.size(1) == n && (places.size(0) == b || places.size(0) == 1),
         "Transolver: the embedding ", e.shape(), " does not fit fx ", fx.shape());
   Tensor h = preprocess_(cat({expand(as_dtype(places, points), {b, -1, -1}), points}, 2));
-  if (time_embed_ && time.defined())
-    h = h + unsqueeze(time_out_(silu(time_in_(time_embed_(time)))), 1);
+  check(!time.defined() || time_embed_, "Transolver: got a time, but has no time_input");
+  if (time.defined()) h = h + unsqueeze(time_out_(silu(time_in_(time_embed_(time)))), 1);
   for (const Block& block : blocks_) {
     h = h + block.attention(block.ln_1(h));
     h = h + block.mlp(block.ln_mlp1(h));

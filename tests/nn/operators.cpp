@@ -13,6 +13,7 @@
 #include <brume/nn/models/fno.h>
 #include <brume/nn/models/mesh_graph_net.h>
 #include <brume/nn/models/transolver.h>
+#include <brume/nn/registry.h>
 #include <brume/nn/serialize.h>
 
 #include "tests/error_of.h"
@@ -151,7 +152,7 @@ TEST_CASE("checkpoints of a MeshGraphNet change neither results nor gradients") 
   CHECK(distance(g, h) < 1e-6 * max(abs(g)).item());
 }
 
-TEST_CASE("a Transolver starts with orthonormal slices and wants an embedding") {
+TEST_CASE("a Transolver wants an embedding, and a time where it was told of one") {
   const auto net = nn::make<nn::Transolver>({.functional_dim = 1,
                                              .out_dim = 1,
                                              .embedding_dim = 2,
@@ -160,11 +161,42 @@ TEST_CASE("a Transolver starts with orthonormal slices and wants an embedding") 
                                              .n_head = 2,
                                              .slice_num = 4,
                                              .time_input = true});
-  for (const auto& [name, w] : net->parameters())
-    if (name == "blocks.0.Attn.in_project_slice.weight")
-      CHECK(distance(sum(square(w), 1), ones({4})) < 1e-5);
   CHECK(net(noise({2, 5, 1}), noise({2, 5, 2}), noise({2})).shape() == Shape{2, 5, 1});
   CHECK(error_of([&] { net(noise({2, 5, 1})); }).find("embedding is missing") != std::string::npos);
+  const auto other = nn::make<nn::Transolver>({.functional_dim = 1,
+                                               .out_dim = 1,
+                                               .embedding_dim = 2,
+                                               .n_layers = 1,
+                                               .n_hidden = 16,
+                                               .n_head = 2});
+  CHECK(error_of([&] {
+          other(noise({2, 5, 1}), noise({2, 5, 2}), noise({2}));
+        }).find("has no time_input") != std::string::npos);
+}
+
+TEST_CASE("a MeshGraphNet computes again in backward what the reference does") {
+  nn::MeshGraphNetConfig c{.input_dim_nodes = 1, .input_dim_edges = 1, .output_dim = 1};
+  c.processor_size = 1, c.recompute_activation = true;
+  CHECK(error_of([&] { nn::make<nn::MeshGraphNet>(c); }).find("is for mlp_activation_fn silu") !=
+        std::string::npos);
+  c.mlp_activation_fn = "silu";
+  CHECK(nn::make<nn::MeshGraphNet>(c)->parameter_count() > 0);
+}
+
+TEST_CASE("a refused argument is named with its range") {
+  const auto says = [](const char* name, const char* arguments, const char* text) {
+    CHECK(error_of([&] { nn::construct(name, arguments); }).find(text) != std::string::npos);
+  };
+  says("FNO", R"({"in_channels": 1, "out_channels": 1, "num_fno_layers": -1})",
+       "num_fno_layers must be at least 0, got -1");
+  says("DiT", R"({"input_size": 8, "in_channels": 1, "depth": -1})",
+       "depth must be at least 0, got -1");
+  says("Pix2Pix", R"({"in_channels": 1, "out_channels": 1, "dimension": 2, "n_blocks": -1})",
+       "n_blocks must be at least 0, got -1");
+  says("PositionalEmbedding", R"({"num_channels": 100000000})",
+       "num_channels must be from 2 to 16777216, got 100000000");
+  says("AFNO", R"({"inp_shape": [0, 8], "in_channels": 1, "out_channels": 1})",
+       "inp_shape must be from 1 to 16777216, got 0");
 }
 
 TEST_CASE("an AFNO keeps only the frequencies it is told to") {

@@ -9,6 +9,8 @@ absolute values. Needs nvidia-physicsnemo; not part of CI.
 
 import importlib
 import json
+import pathlib
+import re
 import warnings
 
 import torch
@@ -24,6 +26,7 @@ FNO = {"in_channels": 2, "out_channels": 1, "decoder_layer_size": 8, "latent_cha
        "num_fno_modes": 3, "padding": 0}
 AFNO = {"inp_shape": [16, 16], "in_channels": 2, "out_channels": 1, "patch_size": [8, 8], "embed_dim": 8, "depth": 2,
         "num_blocks": 2}
+POINTS = {"functional_dim": 2, "out_dim": 1, "n_layers": 2, "n_hidden": 16, "n_head": 2, "slice_num": 12, "use_te": False}
 
 # (our class, module there, arguments); a name there that differs stands behind a colon.
 CASES = [
@@ -107,6 +110,9 @@ CASES = [
     ("Conv3dFCLayer", "nn.module.fully_connected_layers", {"in_channels": 2, "out_channels": 3}),
     ("SpectralConv2d", "nn.module.spectral_layers",
      {"in_channels": 2, "out_channels": 3, "modes1": 3, "modes2": 2}),
+    ("Transolver", "models.transolver", {**POINTS, "embedding_dim": 3, "time_input": True}),
+    ("Transolver", "models.transolver", {**POINTS, "structured_shape": [4, 5], "unified_pos": True, "ref": 3}),
+    ("Transolver", "models.transolver", {**POINTS, "structured_shape": [2, 3, 2], "embedding_dim": 3}),
 ]
 
 
@@ -118,7 +124,17 @@ def summary(tensor):
     return [float(f"{value.item():.8g}") for value in values]
 
 
+def classes_of_the_manual():
+    """The names in the first column of the first table of docs/backbones.md."""
+    manual = pathlib.Path(__file__).parents[2] / "docs" / "backbones.md"
+    table = re.search(r"^\| class .*?\n\n", manual.read_text(), re.MULTILINE | re.DOTALL)
+    return {name for row in table[0].strip().splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+
+
 def main():
+    without = classes_of_the_manual() - {name for name, _, _ in CASES}
+    if without:
+        raise SystemExit(f"no case of {sorted(without)}, which docs/backbones.md promises")
     cases = []
     for seed, (name, place, arguments) in enumerate(CASES, start=1):
         module, _, other = place.partition(":")
@@ -131,4 +147,5 @@ def main():
     print("[\n" + lines + "\n]")
 
 
-main()
+if __name__ == "__main__":
+    main()
