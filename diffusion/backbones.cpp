@@ -65,7 +65,17 @@ Tensor call_backbone(const nn::DiffusionUNet3D& net, const Tensor& x, const Tens
   return net(x, t, c.find("vector"), c.find("volume"));
 }
 Tensor call_backbone(const nn::DiT& net, const Tensor& x, const Tensor& t, const Condition& c) {
-  return net(x, t, c.tensor("DiT"));
+  if (c.empty() || c.is_tensor()) return net(x, t, c.tensor("DiT"));
+  c.check_names({"condition", "attn_mask", "p_dropout", "invalid_mask"}, "DiT");
+  return net(x, t, c.find("condition"),
+             {.attn_mask = c.find("attn_mask"),
+              .p_dropout = c.find("p_dropout"),
+              .invalid_mask = c.find("invalid_mask")});
+}
+Tensor call_backbone(const nn::StormCastUNet& net, const Tensor& x, const Tensor& /*t*/,
+                     const Condition& c) {
+  c.check_names({}, "StormCastUNet");
+  return net(x);
 }
 
 void register_backbones() {
@@ -74,6 +84,7 @@ void register_backbones() {
   register_backbone<nn::SongUNetPosLtEmbd>();
   register_backbone<nn::DhariwalUNet>();
   register_backbone<nn::CorrDiffRegressionUNet>();
+  register_backbone<nn::StormCastUNet>();
   register_backbone<nn::DiffusionUNet3D>();
   register_backbone<nn::DiT>();
 }

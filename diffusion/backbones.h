@@ -27,13 +27,18 @@ Tensor call_backbone(const nn::SongUNetPosLtEmbd& net, const Tensor& x, const Te
 /// The condition: nothing, or any of "vector" [B, D], "volume" [B, C, D, H, W].
 Tensor call_backbone(const nn::DiffusionUNet3D& net, const Tensor& x, const Tensor& t,
                      const Condition& condition);
-/// The condition: nothing, or one tensor.
+/// The condition: nothing, one tensor, or any of "condition" and what DiTCall has: "attn_mask",
+/// "p_dropout", "invalid_mask".
 Tensor call_backbone(const nn::DiT& net, const Tensor& x, const Tensor& t,
                      const Condition& condition);
 
 /// A regression: t plays no part, and the condition, or "img_lr" in it, is the image beside x; also
 /// "global_index" and "lead_time_label".
 Tensor call_backbone(const nn::CorrDiffRegressionUNet& net, const Tensor& x, const Tensor& t,
+                     const Condition& condition);
+
+/// A regression of x alone: t plays no part, and there is no condition.
+Tensor call_backbone(const nn::StormCastUNet& net, const Tensor& x, const Tensor& t,
                      const Condition& condition);
 
 /// Makes AnyModel know all of these.

@@ -22,6 +22,8 @@ Tensor spread_last(const Tensor& vector, const Tensor& x) {
   return expand(reshape(vector, ones), whole);
 }
 
+constexpr int64_t kNoMesh = -1;  // the ends of every edge until there is a mesh
+
 }  // namespace
 
 Tensor join_channels(const Tensor& x, const Tensor& embedding, const Condition& condition) {
@@ -55,9 +57,12 @@ Tensor TransolverAdapter::operator()(const Tensor& x, const Tensor& t,
 }
 
 MeshGraphNetAdapter::MeshGraphNetAdapter(const Config& c) : num_nodes_(c.num_nodes) {
-  check(c.num_nodes > 0 && c.num_edges >= 0,
-        "MeshGraphNetAdapter: num_nodes must be positive, got ", c.num_nodes);
-  edge_index_ = buffer("edge_index", zeros({2, c.num_edges}, {.dtype = DType::i64}));
+  nn::check_range("MeshGraphNetAdapter", "num_nodes", c.num_nodes, 1);
+  nn::check_range("MeshGraphNetAdapter", "num_edges", c.num_edges, 0);
+  const Shape ends{2, c.num_edges};
+  edge_index_ = buffer(
+      "edge_index", ends, [ends] { return full(ends, kNoMesh, {.dtype = DType::i64}); },
+      nn::persistent, DType::i64);
   edge_features_ =
       buffer("edge_features", {c.num_edges, c.net.input_dim_edges}, nn::Init::constant(0));
   net = child<nn::MeshGraphNet>("net", c.net);
@@ -76,6 +81,8 @@ Tensor MeshGraphNetAdapter::operator()(const Tensor& x, const Tensor& t,
         ", channels], got ", x.shape());
   check_times("MeshGraphNetAdapter", t, x.shape());
   const int64_t batch = x.size(0), edges = edge_index_.size(1);
+  check<Error>(edges == 0 || slice(edge_index_, 1, 0, 1).to_vector<int64_t>()[0] != kNoMesh,
+               "MeshGraphNetAdapter: has no mesh; call set_mesh or load a file with one");
   std::vector<Tensor> parts{x, spread_last(nn::as_dtype(time_embed_(t), x), x)};
   for (const auto& [name, tensor] : condition.entries()) {
     check(tensor.rank() == 3 && tensor.size(0) == batch && tensor.size(1) == num_nodes_,

@@ -112,6 +112,7 @@ class MeshGraphNetAdapter : public nn::Module {
  public:
   using Config = MeshGraphNetAdapterConfig;
   explicit MeshGraphNetAdapter(const Config& c);
+  /// Before it, or a file with a mesh, no call is possible.
   /// @shape edge_index i64 [2, num_edges], edge_features [num_edges, input_dim_edges]
   void set_mesh(const Tensor& edge_index, const Tensor& edge_features);
   Tensor operator()(const Tensor& x, const Tensor& t, const Condition& condition = {}) const;

@@ -94,6 +94,8 @@ TEST_CASE("a mesh is part of its model's file, and samples do not see one anothe
                                                     .time_channels = 4,
                                                     .num_nodes = 3,
                                                     .num_edges = 4});
+  CHECK_THROWS_WITH_AS(model(noise({2, 3, 1}), ones({2}), noise({2, 3, 1}, 2)),
+                       doctest::Contains("has no mesh"), Error);
   model->set_mesh(from_vector<int64_t>({0, 1, 1, 2, 1, 0, 2, 1}, {2, 4}), noise({4, 1}));
   const Tensor x = noise({2, 3, 1}), condition = noise({2, 3, 1}, 2);
   check_model(model, x, condition);
@@ -124,4 +126,27 @@ TEST_CASE("a DiT is a model as it is") {
                                  .num_heads = 2,
                                  .condition_dim = 3}),
               noise({2, 1, 4, 4}), noise({2, 3}, 2));
+}
+
+TEST_CASE("a DiT behind (x, t, condition) takes what its calls may say") {
+  nn::DiTConfig c{.input_size = 4, .in_channels = 1, .patch_size = 2, .hidden_size = 8};
+  c.depth = 1, c.num_heads = 2, c.condition_dim = 3, c.dit_initialization = false;
+  const auto net = nn::make<nn::DiT>(c);
+  const AnyModel model(net);
+  const Tensor x = noise({2, 1, 4, 4}), t = ones({2}), vector = noise({2, 3}, 2);
+  const Tensor mask = from_vector<float>({0, -9, -9, -9}, {1, 1, 1, 4});
+  const Tensor masked = model(x, t, {{"condition", vector}, {"attn_mask", mask}});
+  CHECK(max(abs(masked - net(x, t, vector, {.attn_mask = mask}))).item() == 0);
+  CHECK(max(abs(masked - model(x, t, vector))).item() > 0);
+  CHECK_THROWS_AS(model(x, t, {{"attn_mas", mask}}), Error);
+}
+
+TEST_CASE("a StormCastUNet is a model that needs neither t nor a condition") {
+  nn::SongUNetConfig inner{.model_channels = 4, .channel_mult = {1}, .num_blocks = 1};
+  const auto net = nn::make<nn::StormCastUNet>(
+      {.img_resolution = 8, .img_in_channels = 1, .img_out_channels = 1, .model = inner});
+  net->eval();
+  const Tensor x = noise({2, 1, 8, 8});
+  CHECK(max(abs(AnyModel(net)(x, ones({2})) - net(x))).item() == 0);
+  CHECK_THROWS_AS(AnyModel(net)(x, ones({2}), x), Error);
 }
