@@ -8,6 +8,8 @@ namespace brume {
 const Backend cpu_backend{.name = "cpu",
                           .libraries = nullptr,
                           .memory = cpu::memory,
+                          .make_recording = nullptr,
+                          .make_staging = nullptr,
                           .pointwise = cpu_pointwise,
                           .reduce = cpu_reduce,
                           .gemm = cpu_gemm,

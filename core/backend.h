@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include <brume/core/device.h>
@@ -19,6 +20,9 @@
 #include <brume/core/memory/memory_stats.h>
 
 namespace brume {
+
+class Recording;
+class Staging;
 
 struct Memory {
   void* (*allocate)(size_t bytes) = nullptr;  // 64-byte aligned, never null
@@ -37,6 +41,9 @@ struct Backend {
   const char* name;
   std::string (*libraries)();  // which ones serve it, in words for a user; null if none ever do
   Memory memory;
+  // Null where the device does everything at once.
+  std::unique_ptr<Recording> (*make_recording)();
+  std::unique_ptr<Staging> (*make_staging)();
   const PointwiseKernels& pointwise;
   const ReduceKernels& reduce;
   const GemmKernels& gemm;

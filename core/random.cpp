@@ -4,6 +4,7 @@
 
 #include <brume/core/backend.h>
 #include <brume/core/math/philox.h>
+#include <brume/core/recording.h>
 #include <brume/core/torch_stream.h>
 
 namespace brume {
@@ -34,18 +35,18 @@ double gamma_element(uint64_t seed, uint64_t offset, uint64_t index, double shap
 
 }  // namespace
 
-Generator::Generator(uint64_t seed) : seed_(seed) {}
+Generator::Generator(uint64_t seed) : seed_(seed), offset_(std::make_shared<uint64_t>(0)) {}
 Generator::Generator(std::shared_ptr<const std::vector<RecordedDraw>> recording)
-    : recording_(std::move(recording)) {}
+    : offset_(std::make_shared<uint64_t>(0)), recording_(std::move(recording)) {}
 Generator::Generator(const Generator& other)
     : seed_(other.seed_),
-      offset_(other.offset_),
+      offset_(std::make_shared<uint64_t>(*other.offset_)),
       torch_(other.torch_ ? std::make_unique<TorchStream>(*other.torch_) : nullptr),
       recording_(other.recording_) {}
 Generator::Generator(Generator&&) noexcept = default;
 Generator& Generator::operator=(Generator other) noexcept {
   seed_ = other.seed_;
-  offset_ = other.offset_;
+  offset_ = std::move(other.offset_);
   torch_ = std::move(other.torch_);
   recording_ = std::move(other.recording_);
   return *this;
@@ -62,9 +63,16 @@ uint64_t Generator::advance(uint64_t n) {
   check<Error>(!torch_ && !recording_,
                "random: this generator replays a stream, which only whole tensors of normal, "
                "uniform, integer or gamma numbers can be taken from; use Generator(seed)");
-  const uint64_t first = offset_;
-  offset_ += n;
+  if (Recording* const recording = Recording::current()) recording->watch(offset_);
+  const uint64_t first = *offset_;
+  *offset_ += n;
   return first;
+}
+
+Draws Generator::claim(uint64_t n, DeviceType device) {
+  const Draws draws{.seed = seed_, .offset = advance(n)};
+  Recording* const recording = Recording::current();
+  return recording && device != DeviceType::cpu ? recording->from_base(draws, offset_) : draws;
 }
 
 Generator Generator::for_sample(uint64_t index) const {
@@ -75,19 +83,19 @@ Generator Generator::for_sample(uint64_t index) const {
 
 void Generator::fill_uniform(std::span<float> out) {
   if (torch_) return torch_->fill_uniform(out);
-  host().uniform(seed_, advance(out.size()), view_of(out));
+  host().uniform(claim(out.size(), DeviceType::cpu), view_of(out));
 }
 void Generator::fill_uniform(std::span<double> out) {
   if (torch_) return torch_->fill_uniform(out);
-  host().uniform(seed_, advance(out.size()), view_of(out));
+  host().uniform(claim(out.size(), DeviceType::cpu), view_of(out));
 }
 void Generator::fill_normal(std::span<float> out) {
   if (torch_) return torch_->fill_normal(out);
-  host().normal(seed_, advance(out.size()), view_of(out));
+  host().normal(claim(out.size(), DeviceType::cpu), view_of(out));
 }
 void Generator::fill_normal(std::span<double> out) {
   if (torch_) return torch_->fill_normal(out);
-  host().normal(seed_, advance(out.size()), view_of(out));
+  host().normal(claim(out.size(), DeviceType::cpu), view_of(out));
 }
 
 void Generator::fill_gamma(double shape, std::span<double> out) {
@@ -101,7 +109,7 @@ int64_t Generator::integer(int64_t n) {
   check(n >= 1, "random: wants a range of at least one integer, got ", n);
   if (torch_) return torch_->integer(n);
   int64_t value = 0;
-  host().integers(seed_, advance(1), 0, n, view_of(std::span(&value, 1)));
+  host().integers(claim(1, DeviceType::cpu), 0, n, view_of(std::span(&value, 1)));
   return value;
 }
 

@@ -6,6 +6,7 @@
 #include <ostream>
 
 #include <brume/core/backend.h>
+#include <brume/core/recording.h>
 
 namespace brume {
 namespace {
@@ -32,6 +33,20 @@ Tensor on_host(const Tensor& x) {
   return transfer(x.is_dense() ? x : relayout(x, Layout::row_major), kCpu);
 }
 
+void refuse_write(Device device, const char* op) {
+  if (device.type != DeviceType::cpu)
+    refuse_in_captured_step(op,
+                            "the host's values would be those of the first time for ever; fill "
+                            "a tensor of the device by copy_ between steps");
+}
+
+void refuse_read(const Tensor& x, const char* op) {
+  if (x.device().type != DeviceType::cpu)
+    refuse_in_captured_step(op,
+                            "the host would read the device; leave the value in a tensor and "
+                            "read it between steps");
+}
+
 }  // namespace
 
 void Tensor::throw_empty() { throw Error("tensor: this handle is empty"); }
@@ -45,12 +60,14 @@ void Tensor::check_host(DType wanted) const {
 }
 
 double Tensor::item() const {
+  refuse_read(*this, "item");
   check(numel() == 1, "item: wants one element, the shape is ", shape());
   return to_vector<double>().front();
 }
 
 template <class T>
 std::vector<T> Tensor::to_vector() const {
+  refuse_read(*this, "to_vector");
   const Tensor x = transfer(relayout(convert(*this, dtype_of<T>), Layout::row_major), kCpu);
   const T* first = static_cast<const T*>(x.data());
   return std::vector<T>(first, first + x.numel());
@@ -113,6 +130,7 @@ Tensor from_span(std::span<const T> values, const Shape& shape, Device device) {
   check(static_cast<int64_t>(values.size()) == numel(shape), "from_span: ", values.size(),
         " values do not fill a tensor of shape ", shape);
   Tensor x = empty(shape, {.dtype = dtype_of<T>, .device = device});
+  refuse_write(device, "from_span");
   kernels(x).memory.from_host(x.data(), values.data(), values.size_bytes());
   return x;
 }
@@ -167,8 +185,10 @@ Tensor transfer(const Tensor& x, Device device) {
   Tensor y = empty_strided(x.shape(), strides, x.dtype(), device);
   const auto bytes = static_cast<size_t>(x.numel() * item_size(x.dtype()));
   if (device.type == DeviceType::cpu) {
+    refuse_read(x, "transfer");
     kernels(x).memory.to_host(y.data(), x.data(), bytes);
   } else if (x.device().type == DeviceType::cpu) {
+    refuse_write(device, "transfer");
     kernels(y).memory.from_host(y.data(), x.data(), bytes);
   } else {
     return transfer(transfer(x, kCpu), device);

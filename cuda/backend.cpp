@@ -2,11 +2,13 @@
 
 #include <brume/core/backend.h>
 
+#include <brume/cuda/graph.h>
 #include <brume/cuda/kernels/cuda_kernels.h>
 #include <brume/cuda/lib/conv_library.h>
 #include <brume/cuda/lib/gemm_library.h>
 #include <brume/cuda/memory.h>
 #include <brume/cuda/runtime.h>
+#include <brume/cuda/staging.h>
 
 namespace brume {
 namespace {
@@ -18,6 +20,8 @@ std::string libraries() {
 const Backend table{.name = "cuda",
                     .libraries = libraries,
                     .memory = cuda::memory,
+                    .make_recording = cuda::make_graph,
+                    .make_staging = cuda::make_staging,
                     .pointwise = cuda_pointwise,
                     .reduce = cuda_reduce,
                     .gemm = cuda_gemm,

@@ -6,17 +6,20 @@
 #include <type_traits>
 #include <utility>
 
+#include <brume/core/recording.h>
 #include <brume/cuda/runtime.h>
 
 namespace brume::cuda {
 
 /// Starts kernel(args...) on grid x block threads with `shared_bytes` of dynamic shared memory per
-/// block. An empty grid is no work.
+/// block. An empty grid is no work, and before a replay only the kernels' numbers are renewed.
 /// @throws CudaError naming the stream's op if the launch is refused
 template <class... P, class... A>
 void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, Stream stream,
             A&&... args) {
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
+  const Recording* const recording = Recording::current();
+  if (recording && recording->phase() == Recording::Phase::renewing) return;
   constexpr size_t kWithoutAsking = 48 << 10;
   if (shared_bytes > kWithoutAsking)
     check_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,

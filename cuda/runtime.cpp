@@ -16,6 +16,7 @@ namespace {
 struct Found {
   Capability capability;
   std::string reason;  // empty if the device can be used
+  cudaStream_t stream = nullptr;
 };
 
 std::string version(int v) { return cat(v / 1000, ".", v % 1000 / 10); }
@@ -39,24 +40,47 @@ std::string why_none() {
   return {};
 }
 
+std::string why_too_old(const Capability& c) {
+  return c.major >= 8 ? ""
+                      : cat("the GPU has compute capability ", c.major, ".", c.minor,
+                            "; brume needs 8.0 (bf16, asynchronous copies)");
+}
+
+// The first thing that takes a place on the GPU, and so what fails where another process has it.
+std::string why_no_stream(cudaStream_t* stream) {
+  const cudaError_t error = cudaStreamCreateWithFlags(stream, cudaStreamNonBlocking);
+  if (error == cudaErrorDevicesUnavailable)
+    return "the GPU is taken by another process, which has it for itself; wait, or use the CPU";
+  if (error == cudaErrorMemoryAllocation)
+    return "other processes leave no memory on the GPU; wait, or use the CPU";
+  if (error != cudaSuccess)
+    return cat("the GPU does not start: ", cudaGetErrorString(error), " (", cudaGetErrorName(error),
+               ")");
+  return {};
+}
+
 Found find_device() {
   Found found;
   found.reason = why_none();
-  if (!found.reason.empty()) {
-    cudaGetLastError();  // or the next launch would report it
-    return found;
+  if (found.reason.empty()) {
+    const auto ask = [](cudaDeviceAttr attribute) {
+      int value = 0;
+      check_cuda(cudaDeviceGetAttribute(&value, attribute, 0), "cuda");
+      return value;
+    };
+    found.capability = {ask(cudaDevAttrComputeCapabilityMajor),
+                        ask(cudaDevAttrComputeCapabilityMinor), ask(cudaDevAttrMultiProcessorCount),
+                        ask(cudaDevAttrMaxSharedMemoryPerBlockOptin)};
+    found.reason = why_too_old(found.capability);
   }
-  const auto ask = [](cudaDeviceAttr attribute) {
-    int value = 0;
-    check_cuda(cudaDeviceGetAttribute(&value, attribute, 0), "cuda");
-    return value;
-  };
-  Capability& c = found.capability;
-  c = {ask(cudaDevAttrComputeCapabilityMajor), ask(cudaDevAttrComputeCapabilityMinor),
-       ask(cudaDevAttrMultiProcessorCount), ask(cudaDevAttrMaxSharedMemoryPerBlockOptin)};
-  if (c.major < 8)
-    found.reason = cat("the GPU has compute capability ", c.major, ".", c.minor,
-                       "; brume needs 8.0 (bf16, asynchronous copies)");
+  if (found.reason.empty()) found.reason = why_no_stream(&found.stream);
+  cudaGetLastError();  // or the next launch would report what was found here
+  return found;
+}
+
+// Asked for once, and with what was found then.
+const Found& device() {
+  static const Found& found = *new Found(find_device());
   return found;
 }
 
@@ -71,6 +95,10 @@ class Recent {
   void note(const char* op, unsigned blocks, unsigned threads) {
     const std::scoped_lock lock(mutex_);
     entries_[next_++ % entries_.size()] = {op, blocks, threads};
+  }
+  const char* last() const {
+    const std::scoped_lock lock(mutex_);
+    return next_ == 0 ? "nothing" : entries_[(next_ - 1) % entries_.size()].op;
   }
   std::string text() const {
     const std::scoped_lock lock(mutex_);
@@ -93,6 +121,28 @@ class Recent {
   size_t next_ = 0;
 };
 
+std::atomic<bool> some_thread_captures{false};
+thread_local bool this_thread_captures = false;
+
+// After these the process has lost its place on the device: every later call gives the same.
+bool stops_device(cudaError_t error) {
+  switch (error) {
+    case cudaErrorECCUncorrectable:
+    case cudaErrorIllegalAddress:
+    case cudaErrorLaunchTimeout:
+    case cudaErrorAssert:
+    case cudaErrorHardwareStackError:
+    case cudaErrorIllegalInstruction:
+    case cudaErrorMisalignedAddress:
+    case cudaErrorInvalidAddressSpace:
+    case cudaErrorInvalidPc:
+    case cudaErrorLaunchFailure:
+      return true;
+    default:
+      return false;
+  }
+}
+
 Recent& recent() {
   static Recent& instance = *new Recent;
   return instance;
@@ -101,45 +151,48 @@ Recent& recent() {
 }  // namespace
 
 const Capability* capability(std::string* reason) {
-  static const Found& found = *new Found(find_device());
-  if (found.reason.empty()) return &found.capability;
-  *reason = found.reason;
+  if (device().reason.empty()) return &device().capability;
+  *reason = device().reason;
   return nullptr;
 }
 
-Stream stream(const char* op) {
-  static CUstream_st* const compute = [] {
-    std::string reason;
-    check<DeviceError>(capability(&reason) != nullptr, "cuda: ", reason);
-    cudaStream_t handle = nullptr;
-    check_cuda(cudaStreamCreateWithFlags(&handle, cudaStreamNonBlocking), "cuda");
-    return handle;
-  }();
-  return {compute, op};
+std::string why_no_device() {
+  const Found found = find_device();
+  if (found.stream) cudaStreamDestroy(found.stream);
+  return found.reason;
 }
+
+Stream stream(const char* op) {
+  check<DeviceError>(device().reason.empty(), "cuda: ", device().reason);
+  check<Error>(!some_thread_captures || this_thread_captures, op,
+               ": another thread is recording a captured step on this device; wait for it");
+  return {device().stream, op};
+}
+
+bool is_capturing() { return this_thread_captures; }
+bool some_thread_is_capturing() { return some_thread_captures; }
+CUstream_st* compute_stream() { return device().stream; }
+void set_capturing(bool on) { some_thread_captures = this_thread_captures = on; }
+const char* last_launch() { return recent().last(); }
 
 void check_cuda(int error, const char* op) {
   if (error == cudaSuccess) return;
   cudaGetLastError();  // or it would be reported again
   const auto code = static_cast<cudaError_t>(error);
-  throw CudaError(cat(op, ": ", cudaGetErrorString(code), " (", cudaGetErrorName(code), ")"));
+  const std::string text = cat(cudaGetErrorString(code), " (", cudaGetErrorName(code), ")");
+  if (!stops_device(code)) throw CudaError(cat(op, ": ", text));
+  throw CudaError(cat(op, ": the GPU stopped: ", text, ". The last launches, oldest first: ",
+                      recent().text(), ". BRUME_SYNC=1 finds the one; the CPU can still be used"));
 }
 
 void check_launch(int error, Stream stream, unsigned blocks, unsigned threads) {
   check_cuda(error, stream.op);
   recent().note(stream.op, blocks, threads);
   static const bool sync = wants_sync();
-  if (sync) check_cuda(cudaStreamSynchronize(stream.handle), stream.op);
+  if (sync && !is_capturing()) check_cuda(cudaStreamSynchronize(stream.handle), stream.op);
 }
 
-void synchronize(Stream stream) {
-  const cudaError_t error = cudaStreamSynchronize(stream.handle);
-  if (error == cudaSuccess) return;
-  cudaGetLastError();
-  throw CudaError(cat(stream.op, ": the GPU stopped: ", cudaGetErrorString(error), " (",
-                      cudaGetErrorName(error), "). The last launches, oldest first: ",
-                      recent().text(), ". BRUME_SYNC=1 finds the one; the CPU can still be used"));
-}
+void synchronize(Stream stream) { check_cuda(cudaStreamSynchronize(stream.handle), stream.op); }
 
 Event::Event() { check_cuda(cudaEventCreateWithFlags(&handle_, cudaEventDisableTiming), "event"); }
 Event::~Event() { cudaEventDestroy(handle_); }

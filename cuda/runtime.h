@@ -19,6 +19,9 @@ struct Capability {
 /// The device in use (the first one); null, with the reason, if there is none that brume can use.
 const Capability* capability(std::string* reason);
 
+/// Asks the driver once more: why there is no device to use, or "".
+std::string why_no_device();
+
 /// Work for the device runs in the order in which it is given to a stream. `op` is the operation
 /// that gives it: errors are told in its name.
 struct Stream {
@@ -27,8 +30,20 @@ struct Stream {
 };
 
 /// The device's one compute stream, on behalf of `op`.
-/// @throws DeviceError if there is no device
+/// @throws DeviceError if there is no device; Error while another thread captures its work
 Stream stream(const char* op);
+
+/// Whether this thread is recording the compute stream's work instead of having it done. Meanwhile
+/// no other thread gets the stream. A capture tells.
+bool is_capturing();
+bool some_thread_is_capturing();
+void set_capturing(bool on);
+
+/// The operation of the last launch.
+const char* last_launch();
+
+/// The compute stream for what must not throw; null without a device.
+CUstream_st* compute_stream();
 
 /// Waits until the stream has done all its work.
 /// @throws CudaError for whatever went wrong in it
@@ -52,7 +67,9 @@ class Event {
 };
 
 /// Raises what `error` (a cudaError_t) stands for, unless it is success.
-/// @throws CudaError "op: the CUDA runtime says ..."
+/// @throws CudaError "op: what the runtime says (its name)"; for an error that stops the device,
+/// with
+///         the launches before it
 void check_cuda(int error, const char* op);
 
 /// Notes a launch, for the message of an error that surfaces later. With BRUME_SYNC=1 waits for it,

@@ -36,7 +36,7 @@ Tensor draw(const Shape& shape, Generator& rng, const TensorOptions& options,
                                       : drawn_on_host<float>(shape, fill),
                   options);
   const Tensor y = empty(shape, {.dtype = dtype, .device = options.device});
-  kernel(y, rng.advance(static_cast<uint64_t>(y.numel())));
+  kernel(y, rng.claim(static_cast<uint64_t>(y.numel()), y.device().type));
   return placed(y, options);
 }
 
@@ -45,9 +45,7 @@ Tensor draw(const Shape& shape, Generator& rng, const TensorOptions& options,
 Tensor normal(const Shape& shape, Generator& rng, TensorOptions options) {
   return draw(
       shape, rng, options, Distribution::normal,
-      [&](const Tensor& y, uint64_t offset) {
-        kernels(y).random.normal(rng.seed(), offset, y.view());
-      },
+      [](const Tensor& y, const Draws& from) { kernels(y).random.normal(from, y.view()); },
       [&](auto values) { rng.fill_normal(values); });
 }
 
@@ -61,9 +59,7 @@ void skip_normal(const Shape& shape, Generator& rng, TensorOptions options) {
 Tensor uniform(const Shape& shape, Generator& rng, TensorOptions options) {
   return draw(
       shape, rng, options, Distribution::uniform,
-      [&](const Tensor& y, uint64_t offset) {
-        kernels(y).random.uniform(rng.seed(), offset, y.view());
-      },
+      [](const Tensor& y, const Draws& from) { kernels(y).random.uniform(from, y.view()); },
       [&](auto values) { rng.fill_uniform(values); });
 }
 
@@ -84,8 +80,8 @@ Tensor random_integers(const Shape& shape, int64_t low, int64_t high, Generator&
       for (int64_t& value : values) value = low + rng.integer(high - low);
     });
   const Tensor y = empty(shape, {.dtype = DType::i64});
-  kernels(y).random.integers(rng.seed(), rng.advance(static_cast<uint64_t>(y.numel())), low, high,
-                             y.view());
+  kernels(y).random.integers(rng.claim(static_cast<uint64_t>(y.numel()), DeviceType::cpu), low,
+                             high, y.view());
   return y;
 }
 
@@ -101,13 +97,13 @@ Tensor random_permutation(int64_t n, Generator& rng) {
 Tensor dropout(const Tensor& x, double p, Generator& rng) {
   check(p >= 0 && p <= 1, "dropout: p must lie in [0, 1], got ", p);
   if (p == 0) return x;
-  const uint64_t seed = rng.seed(), offset = rng.advance(static_cast<uint64_t>(x.numel()));
+  const Draws from = rng.claim(static_cast<uint64_t>(x.numel()), x.device().type);
   const Layout layout =
       x.is_row_major() || !x.is_channels_last() ? Layout::row_major : Layout::channels_last;
   const TensorOptions options{x.dtype(), x.device(), layout};
   const auto mask = [=, shape = x.shape()] {
     const Tensor m = empty(shape, {drawn_dtype(options.dtype), options.device});
-    kernels(m).random.dropout_mask(seed, offset, p, p == 1 ? 0 : 1 / (1 - p), m.view());
+    kernels(m).random.dropout_mask(from, p, p == 1 ? 0 : 1 / (1 - p), m.view());
     return placed(m, options);
   };
   return record("dropout", detach(x) * mask(), {x},

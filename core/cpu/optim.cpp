@@ -72,7 +72,14 @@ AdamNumbers<T> numbers(const AdamParams& p, int64_t step) {
           .average_rest = static_cast<T>(1 - p.average_decay)};
 }
 
-void adam(std::span<const AdamEntry> list, const AdamParams& p) {
+/// f(params) with the factor, which is a number on the CPU, in its scale.
+template <class Params, class F>
+void with_factor(Params p, const F& f) {
+  if (p.grad_factor) p.grad_scale *= *p.grad_factor.template as<double>();
+  if (!std::isnan(p.grad_scale)) f(p);
+}
+
+void adam_by_numbers(std::span<const AdamEntry> list, const AdamParams& p) {
   const auto param = [&](size_t i) -> const View& { return list[i].param; };
   for_pieces("adam", list.size(), param, [&](auto type, const Piece& piece) {
     using T = typename decltype(type)::type;
@@ -88,7 +95,11 @@ void adam(std::span<const AdamEntry> list, const AdamParams& p) {
   });
 }
 
-void sgd(std::span<const SgdEntry> list, const SgdParams& p) {
+void adam(std::span<const AdamEntry> list, const AdamParams& p) {
+  with_factor(p, [&](const AdamParams& numbers) { adam_by_numbers(list, numbers); });
+}
+
+void sgd_by_numbers(std::span<const SgdEntry> list, const SgdParams& p) {
   const auto param = [&](size_t i) -> const View& { return list[i].param; };
   for_pieces("sgd", list.size(), param, [&](auto type, const Piece& piece) {
     using T = typename decltype(type)::type;
@@ -108,6 +119,10 @@ void sgd(std::span<const SgdEntry> list, const SgdParams& p) {
                     .momentum_buffer = at<T>(e.momentum_buffer, i),
                     .average = at<T>(e.average, i)});
   });
+}
+
+void sgd(std::span<const SgdEntry> list, const SgdParams& p) {
+  with_factor(p, [&](const SgdParams& numbers) { sgd_by_numbers(list, numbers); });
 }
 
 void average(std::span<const AverageEntry> list, double decay) {
@@ -145,6 +160,13 @@ void sums_of_squares(std::span<const View> list, const View& sums) {
   for (size_t i = 0; i < all.size(); ++i) out[all[i].entry] += parts[i];
 }
 
+void grad_norm(const View& sums, double max_norm, const View& norm, const View& factor) {
+  double total = 0;
+  for (int64_t i = 0; i < numel(sums.shape); ++i) total += sums.as<double>()[i];
+  *norm.as<double>() = std::sqrt(total);
+  *factor.as<double>() = clip_factor(*norm.as<double>(), max_norm);
+}
+
 }  // namespace
 }  // namespace cpu
 
@@ -152,6 +174,7 @@ const OptimKernels cpu_optim{.adam = cpu::adam,
                              .sgd = cpu::sgd,
                              .average = cpu::average,
                              .scale = cpu::scale,
-                             .sums_of_squares = cpu::sums_of_squares};
+                             .sums_of_squares = cpu::sums_of_squares,
+                             .grad_norm = cpu::grad_norm};
 
 }  // namespace brume

@@ -50,32 +50,35 @@ void with_wide_words(uint64_t seed, uint64_t offset, const View& y, const F& f) 
 }
 
 template <class T>
-void fill(RandomFills::Fill<T> make, uint64_t seed, uint64_t offset, const View& y) {
-  in_blocks<T>(
-      y, [&](uint64_t first, int64_t blocks, T* out) { make(seed, offset, first, blocks, out); });
+void fill(RandomFills::Fill<T> make, const Draws& from, const View& y) {
+  const uint64_t offset = from.first();
+  in_blocks<T>(y, [&](uint64_t first, int64_t blocks, T* out) {
+    make(from.seed, offset, first, blocks, out);
+  });
 }
 
-void uniform(uint64_t seed, uint64_t offset, const View& y) {
+void uniform(const Draws& from, const View& y) {
   const RandomFills& fills = random_fills();
-  if (y.dtype == DType::f32) return fill(fills.uniform_f32, seed, offset, y);
-  dispatch<double>(y.dtype, "uniform", [&](auto) { fill(fills.uniform_f64, seed, offset, y); });
+  if (y.dtype == DType::f32) return fill(fills.uniform_f32, from, y);
+  dispatch<double>(y.dtype, "uniform", [&](auto) { fill(fills.uniform_f64, from, y); });
 }
 
-void normal(uint64_t seed, uint64_t offset, const View& y) {
+void normal(const Draws& from, const View& y) {
   const RandomFills& fills = random_fills();
-  if (y.dtype == DType::f32) return fill(fills.normal_f32, seed, offset, y);
-  dispatch<double>(y.dtype, "normal", [&](auto) { fill(fills.normal_f64, seed, offset, y); });
+  if (y.dtype == DType::f32) return fill(fills.normal_f32, from, y);
+  dispatch<double>(y.dtype, "normal", [&](auto) { fill(fills.normal_f64, from, y); });
 }
 
-void integers(uint64_t seed, uint64_t offset, int64_t low, int64_t high, const View& y) {
+void integers(const Draws& from, int64_t low, int64_t high, const View& y) {
   const uint64_t range = static_cast<uint64_t>(high) - static_cast<uint64_t>(low);
-  with_wide_words<int64_t>(seed, offset, y, [&](const WideWords& words, int64_t* out) {
+  with_wide_words<int64_t>(from.seed, from.first(), y, [&](const WideWords& words, int64_t* out) {
     for (int k = 0; k < 4; ++k)
       out[k] = static_cast<int64_t>(static_cast<uint64_t>(low) + math::below(range, words.w[k]));
   });
 }
 
-void dropout_mask(uint64_t seed, uint64_t offset, double p, double value, const View& y) {
+void dropout_mask(const Draws& from, double p, double value, const View& y) {
+  const uint64_t seed = from.seed, offset = from.first();
   // An element is dropped if its word is below p 2^32.
   const auto limit = static_cast<uint64_t>(std::llround(p * 0x1p32));
   if (y.dtype == DType::f32)

@@ -31,9 +31,10 @@ size_t class_bytes(int size_class) {
 
 }  // namespace
 
-CachingPool::CachingPool(SystemAllocate system_allocate, SystemFree system_free)
+CachingPool::CachingPool(SystemAllocate system_allocate, SystemFree system_free, void (*settle)())
     : system_allocate_(system_allocate),
       system_free_(system_free),
+      settle_(settle),
       classes_(static_cast<size_t>(size_class(size_t{1} << 60))),
       limit_(std::numeric_limits<int64_t>::max()) {}
 
@@ -63,12 +64,15 @@ void* CachingPool::allocate(size_t bytes) {
 void* CachingPool::new_block(size_t bytes, SizeClass& of) {
   if (of.cached.capacity() <= of.blocks) of.cached.reserve(2 * of.blocks + 1);
   void* data = system_allocate_(bytes);
+  const int64_t cached = stats_.cached;
   if (!data) {
     trim_locked();
+    if (settle_) settle_();
     data = system_allocate_(bytes);
   }
-  check<Error>(data != nullptr, "memory: no ", bytes, " bytes left; ", stats_.live,
-               " are in use. Use a smaller batch or model");
+  check<Error>(data != nullptr, "memory: no ", bytes, " bytes left; ", stats_.live, " are in use, ",
+               stats_.peak, " were at most, ", cached,
+               " that were cached have been given back. Use a smaller batch or model");
   ++of.blocks;
   return data;
 }

@@ -16,10 +16,12 @@ class CachingPool {
   using SystemAllocate = void* (*)(size_t bytes);  // null when there is no memory
   using SystemFree = void (*)(void* data, size_t bytes);
 
-  CachingPool(SystemAllocate system_allocate, SystemFree system_free);
+  /// settle: waits until what was freed can be allocated again; null if that is at once.
+  CachingPool(SystemAllocate system_allocate, SystemFree system_free, void (*settle)() = nullptr);
   ~CachingPool();
 
-  /// @throws Error naming the size when even an emptied cache leaves no memory
+  /// Without memory the cache is emptied and asked for again, once.
+  /// @throws Error with the size, and what is in use, if that does not help
   void* allocate(size_t bytes);
   void free(void* data, size_t bytes) noexcept;
   void trim();  // gives every cached block back
@@ -31,6 +33,7 @@ class CachingPool {
  private:
   SystemAllocate system_allocate_;
   SystemFree system_free_;
+  void (*settle_)();
   mutable std::mutex mutex_;
   struct SizeClass {
     std::vector<void*> cached;  // has room for every block, so that free() allocates nothing

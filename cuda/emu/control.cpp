@@ -2,6 +2,9 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <map>
+#include <mutex>
+#include <string>
 #include <string_view>
 
 #include <brume/core/error.h>
@@ -37,7 +40,39 @@ std::atomic<Copies>& chosen_copies() {
   return instance;
 }
 
+struct Failures {
+  struct Planned {
+    int error, count;
+  };
+  std::atomic<int> stopped{0};
+  std::mutex mutex;
+  std::map<std::string, Planned, std::less<>> planned;
+};
+
+Failures& failures() {
+  static Failures& instance = *new Failures;
+  return instance;
+}
+
 }  // namespace
+
+void fail_calls(std::string_view name, int error, int count) {
+  const std::scoped_lock lock(failures().mutex);
+  failures().planned[std::string(name)] = {error, count};
+}
+
+void stop_device(int error) { failures().stopped = error; }
+
+int planned_failure(std::string_view name) {
+  Failures& f = failures();
+  if (const int error = f.stopped) return error;
+  const std::scoped_lock lock(f.mutex);
+  const auto found = f.planned.find(name);
+  if (found == f.planned.end()) return 0;
+  const int error = found->second.error;
+  if (--found->second.count == 0) f.planned.erase(found);
+  return error;
+}
 
 Order order() { return chosen(); }
 void set_order(Order order) { chosen() = order; }

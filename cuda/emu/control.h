@@ -2,6 +2,7 @@
 // What a test may turn on the emulated device. Change it between launches only.
 
 #include <cstddef>
+#include <string_view>
 
 namespace brume::cuda::emu {
 
@@ -25,6 +26,13 @@ void set_copies(Copies copies);
 /// it would beside a GPU. From BRUME_EMU_PROTECT=1; off when unset.
 bool is_protecting();
 void set_protecting(bool on);
+
+/// The next `count` calls of the runtime function `name` fail with `error` (a cudaError_t).
+void fail_calls(std::string_view name, int error, int count = 1);
+/// The device stops: every call fails with `error` until it is 0 again.
+void stop_device(int error);
+/// What a call of that name has to fail with, or 0.
+int planned_failure(std::string_view name);
 
 /// Bytes of device memory that exist (a test of exhaustion lowers it).
 void set_memory_limit(size_t bytes);

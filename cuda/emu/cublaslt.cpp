@@ -3,6 +3,7 @@
 
 #include <cublasLt.h>
 
+#include <array>
 #include <bit>
 #include <cstring>
 #include <string_view>
@@ -11,6 +12,7 @@
 #include <brume/core/dtype.h>
 #include <brume/cuda/emu/device_memory.h>
 #include <brume/cuda/emu/library.h>
+#include <brume/cuda/emu/stream.h>
 #include <brume/cuda/device/matrix_forms.cuh>
 
 struct cublasLtMatmulDescOpaque_t {
@@ -162,17 +164,24 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t product, co
                               cublasLtMatrixLayout_t b_layout, const void* beta, const void* c,
                               cublasLtMatrixLayout_t c_layout, void* d,
                               cublasLtMatrixLayout_t d_layout, const cublasLtMatmulAlgo_t*, void*,
-                              size_t, cudaStream_t) {
+                              size_t, cudaStream_t stream) {
   if (!fits(product, a_layout, b_layout, d_layout)) return CUBLAS_STATUS_INVALID_VALUE;
-  const brume::cuda::emu::MemoryAccess access;
-  const auto go = [&]<class T>(brume::Type<T>) {
-    multiply<T>(*product, *static_cast<const float*>(alpha), a, a_layout, b, b_layout,
-                *static_cast<const float*>(beta), c, c_layout, d, d_layout);
+  // By value: in a capture it is done later.
+  const auto work = [=, layouts = std::array{*a_layout, *b_layout, *c_layout, *d_layout},
+                     description = *product, x_scale = *static_cast<const float*>(alpha),
+                     c_scale = *static_cast<const float*>(beta)]() mutable {
+    const brume::cuda::emu::MemoryAccess access;
+    const auto go = [&]<class T>(brume::Type<T>) {
+      multiply<T>(description, x_scale, a, &layouts[0], b, &layouts[1], c_scale, c, &layouts[2], d,
+                  &layouts[3]);
+    };
+    if (layouts[3].type == CUDA_R_32F) go(brume::Type<float>{});
+    if (layouts[3].type == CUDA_R_16F) go(brume::Type<f16>{});
+    if (layouts[3].type == CUDA_R_16BF) go(brume::Type<bf16>{});
+    return cudaSuccess;
   };
-  if (d_layout->type == CUDA_R_32F) go(brume::Type<float>{});
-  if (d_layout->type == CUDA_R_16F) go(brume::Type<f16>{});
-  if (d_layout->type == CUDA_R_16BF) go(brume::Type<bf16>{});
-  return CUBLAS_STATUS_SUCCESS;
+  return brume::cuda::emu::give(stream, work) == cudaSuccess ? CUBLAS_STATUS_SUCCESS
+                                                             : CUBLAS_STATUS_INVALID_VALUE;
 }
 
 namespace brume::cuda::emu {

@@ -3,6 +3,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <cuda_runtime.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
@@ -13,6 +15,7 @@
 #include <brume/core/error.h>
 #include <brume/cuda/emu/control.h>
 #include <brume/cuda/emu/poison.h>
+#include <brume/cuda/emu/stream.h>
 
 namespace brume::cuda::emu {
 namespace {
@@ -26,6 +29,7 @@ struct Allocation {
   std::byte* pages;  // without the guards
   size_t pages_bytes;
   size_t bytes, lent;  // asked of the device; asked of the pool
+  int copies = 0;      // under way into it
 };
 
 bool wants_protection() {
@@ -43,7 +47,7 @@ struct Device {
 
   bool is_closed() const { return protecting && users == 0; }
   void set_access(const Allocation& a, bool open) const {
-    mprotect(a.pages, a.pages_bytes, open ? PROT_READ | PROT_WRITE : PROT_NONE);
+    mprotect(a.pages, a.pages_bytes, open && a.copies == 0 ? PROT_READ | PROT_WRITE : PROT_NONE);
   }
   std::byte* watch_begin(std::byte* data, const Allocation& a) const {
     return std::max(a.pages, data - kWatchedBytes);
@@ -60,6 +64,15 @@ struct Device {
 Device& device() {
   static Device& instance = *new Device;
   return instance;
+}
+
+Allocation* allocation_of(const void* data) {
+  Device& d = device();
+  auto next = d.allocations.upper_bound(static_cast<std::byte*>(const_cast<void*>(data)));
+  if (next == d.allocations.begin()) return nullptr;
+  --next;
+  return static_cast<const std::byte*>(data) < next->first + next->second.bytes ? &next->second
+                                                                                : nullptr;
 }
 
 }  // namespace
@@ -121,7 +134,24 @@ bool is_device_memory(const void* data, size_t bytes) {
   return begin + bytes <= first + a.lent;
 }
 
-void lend_device(void* data, size_t bytes) {
+void close_allocation(void* data, bool on) {
+  Device& d = device();
+  const std::scoped_lock lock(d.mutex);
+  Allocation& a = *allocation_of(data);
+  a.copies += on ? 1 : -1;
+  d.set_access(a, !d.is_closed());
+}
+
+bool is_closed(const void* data) {
+  Device& d = device();
+  const std::scoped_lock lock(d.mutex);
+  const Allocation* const a = allocation_of(data);
+  return a && a->copies > 0;
+}
+
+namespace {
+
+void lend_now(void* data, size_t bytes) {
   const MemoryAccess access;
   Device& d = device();
   const std::scoped_lock lock(d.mutex);
@@ -130,6 +160,13 @@ void lend_device(void* data, size_t bytes) {
   a.lent = bytes;
   poison(begin, bytes);
   watch(begin + bytes, d.watch_end(begin, a));
+}
+
+}  // namespace
+
+void lend_device(void* data, size_t bytes) {
+  const auto lend = [=] { return lend_now(data, bytes), cudaSuccess; };
+  if (!record_in_capture(lend)) lend();
 }
 
 MemoryAccess::MemoryAccess() {
@@ -148,6 +185,7 @@ void check_device_memory() {
   Device& d = device();
   const std::scoped_lock lock(d.mutex);
   for (auto& [data, a] : d.allocations) {
+    if (a.copies > 0) continue;  // closed
     const std::byte* hit = first_change(d.watch_begin(data, a), data);
     check<Error>(!hit, "a write ", data - hit, " bytes before an allocation of ", a.lent,
                  " bytes of device memory");
@@ -165,7 +203,8 @@ std::string describe_fault(const void* address) {
   for (const auto& [data, a] : device().allocations)
     if (place >= a.pages - kGuard && place < a.pages + a.pages_bytes + kGuard)
       return cat("touches byte ", place - data, " of an allocation of ", a.lent,
-                 " bytes of device memory");
+                 " bytes of device memory",
+                 a.copies > 0 ? " into which a copy is under way: wait for its event" : "");
   return cat("touches address ", reinterpret_cast<uintptr_t>(address),
              ", which is neither device nor shared memory");
 }

@@ -18,8 +18,12 @@ size_t device_bytes();
 size_t device_bytes_in_use();
 
 /// A block of a caching pool changes hands: its bytes become NaN, and those of the allocation that
-/// lie beyond `bytes` must not be written.
+/// lie beyond `bytes` must not be written. In a capture that is recorded.
 void lend_device(void* data, size_t bytes);
+
+/// While a copy into the allocation of `data` is under way, nothing else may touch it.
+void close_allocation(void* data, bool on);
+bool is_closed(const void* data);
 
 /// Opens device memory for a kernel or a copy; without one it is closed while protecting.
 class MemoryAccess {

@@ -3,15 +3,20 @@
 
 #include <brume/cuda/lib/sort_pairs.h>
 
+#include <cuda_runtime.h>
+
 #include <algorithm>
 #include <numeric>
 #include <vector>
 
 #include <brume/cuda/emu/device_memory.h>
+#include <brume/cuda/emu/stream.h>
 
 namespace brume::cuda {
 
-Pairs sort_pairs(Stream, Pairs pairs, Pairs spare, uint32_t count, int bits) {
+namespace {
+
+void sort_into(Pairs spare, Pairs pairs, uint32_t count, int bits) {
   const emu::MemoryAccess access;
   const uint64_t mask = bits < 64 ? (uint64_t{1} << bits) - 1 : ~uint64_t{0};
   std::vector<uint32_t> order(count);
@@ -25,6 +30,13 @@ Pairs sort_pairs(Stream, Pairs pairs, Pairs spare, uint32_t count, int bits) {
   }
   std::fill_n(pairs.keys, count, ~uint64_t{0});
   std::fill_n(pairs.values, count, ~uint32_t{0});
+}
+
+}  // namespace
+
+Pairs sort_pairs(Stream stream, Pairs pairs, Pairs spare, uint32_t count, int bits) {
+  const auto work = [=] { return sort_into(spare, pairs, count, bits), cudaSuccess; };
+  check_cuda(emu::give(stream.handle, work), stream.op);
   return spare;
 }
 

@@ -97,7 +97,7 @@ void transform(const char* op, Transform f, int axis, const View& x, const View&
     roots[static_cast<size_t>(2 * i + 1)] = std::sin(turn);
   }
   Scratch scratch;
-  const double* table = scratch.upload(roots);
+  const double* table = scratch.upload(roots, op);
   dispatch<float, double>(x.dtype, op, [&]<class T>(Type<T>) {
     launch(transform_lines<T>, count32(op, ceil_div(count * f.results, kThreads)), kThreads, 0,
            stream(op), lines, f, table);

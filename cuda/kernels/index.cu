@@ -9,6 +9,7 @@
 
 #include <brume/core/dtype.h>
 #include <brume/core/math/ceil_div.h>
+#include <brume/core/recording.h>
 #include <brume/cuda/kernels/cuda_kernels.h>
 #include <brume/cuda/kernels/sort.h>
 #include <brume/cuda/launch.h>
@@ -68,6 +69,7 @@ __global__ void __launch_bounds__(kThreads)
 void check_indices(const char* who, int64_t limit, const View& index) {
   const int64_t n = numel(index.shape);
   if (n == 0) return;
+  refuse_in_captured_step(who, "the host looks whether indices are in range");
   const View* views[] = {&index};
   Scratch scratch;
   int* found = scratch.take<int>(1);

@@ -10,12 +10,14 @@
 
 #include <brume/core/dtype.h>
 #include <brume/core/math/ceil_div.h>
+#include <brume/core/recording.h>
 #include <brume/cuda/kernels/cuda_kernels.h>
 #include <brume/cuda/launch.h>
 #include <brume/cuda/scratch.h>
 #include <brume/cuda/steps.h>
 #include <brume/cuda/device/math.cuh>
 #include <brume/cuda/device/reduce.cuh>
+#include <brume/cuda/device/shared.cuh>
 #include <brume/cuda/device/vector.cuh>
 
 namespace brume::cuda {
@@ -157,8 +159,19 @@ __device__ inline void update(const Item<T>& item, int64_t first, const F& f) {
   });
 }
 
+// In a step that is replayed, what changes from one replay to the next is read from `renewed`; the
+// factor of clipped gradients is the device's own.
 template <class T, class F>
-__global__ void __launch_bounds__(kThreads) update_list(List<T> list, F f) {
+__global__ void __launch_bounds__(kThreads)
+    update_list(List<T> list, F given, const F* renewed, const double* grad_factor) {
+  F f = renewed ? *renewed : given;
+  if constexpr (requires { f.grad_scale; }) {
+    if (grad_factor) {
+      const double factor = *grad_factor;
+      if (factor != factor) return;
+      f.grad_scale *= static_cast<T>(factor);
+    }
+  }
   const int i = list.item_of(blockIdx.x);
   const int64_t first = int64_t{blockIdx.x - list.first_block[i]} * kChunk;
   if (list.packs)
@@ -190,6 +203,26 @@ __global__ void __launch_bounds__(kThreads)
     sum += parts[i];
   sum = block_reduce<Sum>(sum);
   if (threadIdx.x == 0) sums[blockIdx.x] = sum;
+}
+
+// Terms in their order, as the host would add them; 256 at a time are fetched.
+__global__ void __launch_bounds__(kThreads)
+    join_norm(const double* sums, int64_t n, double max_norm, double* norm, double* factor) {
+  SHARED(double, term, [kThreads]);
+  double total = 0;
+  for (int64_t first = 0; first < n; first += kThreads) {
+    const int64_t left = n - first;
+    const int count = left < kThreads ? static_cast<int>(left) : kThreads;
+    const int mine = static_cast<int>(threadIdx.x);
+    if (mine < count) term[mine] = sums[first + mine];
+    __syncthreads();
+    if (mine == 0)
+      for (int i = 0; i < count; ++i) total += term[i];
+    __syncthreads();
+  }
+  if (threadIdx.x != 0) return;
+  *norm = sqrt(total);
+  *factor = clip_factor(*norm, max_norm);
 }
 
 // ---- lists
@@ -226,8 +259,8 @@ void for_runs(size_t entries, DTypeOf dtype, F f) {
 
 /// Updates entries with make(Type<T>, entry), those of one dtype that are `alike` at a time.
 template <class Entry, class Views, class Make, class Alike>
-void update_all(const char* op, std::span<const Entry> entries, Views views, Make make,
-                Alike alike) {
+void update_all(const char* op, std::span<const Entry> entries, const View& grad_factor,
+                Views views, Make make, Alike alike) {
   const auto dtype = [&](size_t i) { return views(entries[i])[kParam]->dtype; };
   for_runs(entries.size(), dtype, [&](size_t begin, size_t end) {
     const std::span<const Entry> run = entries.subspan(begin, end - begin);
@@ -241,8 +274,10 @@ void update_all(const char* op, std::span<const Entry> entries, Views views, Mak
       const auto same = [&](size_t i, size_t j) { return alike(run[i], run[j]); };
       for_lists<T>(op, run.size(), item_of, same, [&](const List<T>& list, size_t first) {
         const auto f = make(Type<T>{}, run[first]);
+        Recording* const recording = Recording::current();
         launch(update_list<T, std::remove_const_t<decltype(f)>>, list.first_block[list.count],
-               kThreads, 0, stream(op), list, f);
+               kThreads, 0, stream(op), list, f, recording ? recording->place(f) : nullptr,
+               grad_factor.as<double>());
       });
     });
   });
@@ -252,7 +287,7 @@ using Views = std::array<const View*, kArrays>;
 
 void adam(std::span<const AdamEntry> entries, const AdamParams& p) {
   update_all(
-      "adam", entries,
+      "adam", entries, p.grad_factor,
       [](const AdamEntry& e) {
         return Views{&e.param, &e.grad, &e.exp_avg, &e.exp_avg_sq, &e.max_exp_avg_sq, &e.average};
       },
@@ -275,7 +310,7 @@ void adam(std::span<const AdamEntry> entries, const AdamParams& p) {
 
 void sgd(std::span<const SgdEntry> entries, const SgdParams& p) {
   update_all(
-      "sgd", entries,
+      "sgd", entries, p.grad_factor,
       [](const SgdEntry& e) {
         return Views{&e.param, &e.grad, &e.momentum_buffer, nullptr, nullptr, &e.average};
       },
@@ -294,7 +329,7 @@ void sgd(std::span<const SgdEntry> entries, const SgdParams& p) {
 
 void average(std::span<const AverageEntry> entries, double decay) {
   update_all(
-      "average", entries,
+      "average", entries, {},
       [](const AverageEntry& e) {
         return Views{&e.param, nullptr, nullptr, nullptr, nullptr, &e.average};
       },
@@ -304,7 +339,7 @@ void average(std::span<const AverageEntry> entries, double decay) {
 
 void scale(std::span<const View> list, double factor) {
   update_all(
-      "scale", list, [](const View& x) { return Views{&x}; },
+      "scale", list, {}, [](const View& x) { return Views{&x}; },
       [&]<class T>(Type<T>, const View&) { return Scaled<T>{static_cast<T>(factor)}; },
       [](const View&, const View&) { return true; });
 }
@@ -331,6 +366,11 @@ void sums_of_squares(std::span<const View> list, const View& sums) {
   });
 }
 
+void grad_norm(const View& sums, double max_norm, const View& norm, const View& factor) {
+  launch(join_norm, 1, kThreads, 0, stream("grad_norm"), sums.as<double>(), numel(sums.shape),
+         max_norm, norm.as<double>(), factor.as<double>());
+}
+
 }  // namespace
 }  // namespace brume::cuda
 
@@ -340,6 +380,7 @@ const OptimKernels cuda_optim{.adam = cuda::adam,
                               .sgd = cuda::sgd,
                               .average = cuda::average,
                               .scale = cuda::scale,
-                              .sums_of_squares = cuda::sums_of_squares};
+                              .sums_of_squares = cuda::sums_of_squares,
+                              .grad_norm = cuda::grad_norm};
 
 }  // namespace brume

@@ -78,11 +78,11 @@ struct Mask {
 };
 
 template <class T, class F>
-__global__ void __launch_bounds__(kThreads) fill_blocks(F f, Source from, int64_t n, T* y) {
+__global__ void __launch_bounds__(kThreads) fill_blocks(F f, Draws draws, int64_t n, T* y) {
   const int64_t block = int64_t{blockIdx.x} * kThreads + threadIdx.x;
   if (4 * block >= n) return;
   T out[4];
-  f.make(from, static_cast<uint64_t>(block), out);
+  f.make(Source{draws.seed, draws.first()}, static_cast<uint64_t>(block), out);
   constexpr int kPack = Pack<T>::kCount;
 #pragma unroll
   for (int first = 0; first < 4; first += kPack) {
@@ -96,28 +96,25 @@ __global__ void __launch_bounds__(kThreads) fill_blocks(F f, Source from, int64_
 }
 
 template <class... T, class F>
-void fill(const char* op, const F& f, uint64_t seed, uint64_t offset, const View& y) {
+void fill(const char* op, const F& f, const Draws& from, const View& y) {
   const int64_t n = numel(y.shape);
   const auto blocks = count32(op, ceil_div(ceil_div(n, 4), kThreads));
   dispatch<T...>(y.dtype, op, [&]<class E>(Type<E>) {
-    launch(fill_blocks<E, F>, blocks, kThreads, 0, stream(op), f, Source{seed, offset}, n,
-           y.as<E>());
+    launch(fill_blocks<E, F>, blocks, kThreads, 0, stream(op), f, from, n, y.as<E>());
   });
 }
 
-void uniform(uint64_t seed, uint64_t offset, const View& y) {
-  fill<float, double>("uniform", Uniform{}, seed, offset, y);
+void uniform(const Draws& from, const View& y) {
+  fill<float, double>("uniform", Uniform{}, from, y);
 }
-void normal(uint64_t seed, uint64_t offset, const View& y) {
-  fill<float, double>("normal", Normal{}, seed, offset, y);
-}
-void integers(uint64_t seed, uint64_t offset, int64_t low, int64_t high, const View& y) {
+void normal(const Draws& from, const View& y) { fill<float, double>("normal", Normal{}, from, y); }
+void integers(const Draws& from, int64_t low, int64_t high, const View& y) {
   const auto first = static_cast<uint64_t>(low);
-  fill<int64_t>("integers", Integers{first, static_cast<uint64_t>(high) - first}, seed, offset, y);
+  fill<int64_t>("integers", Integers{first, static_cast<uint64_t>(high) - first}, from, y);
 }
-void dropout_mask(uint64_t seed, uint64_t offset, double p, double value, const View& y) {
+void dropout_mask(const Draws& from, double p, double value, const View& y) {
   const auto limit = static_cast<uint64_t>(std::llround(p * 0x1p32));
-  fill<float, double>("dropout_mask", Mask{limit, value}, seed, offset, y);
+  fill<float, double>("dropout_mask", Mask{limit, value}, from, y);
 }
 
 }  // namespace

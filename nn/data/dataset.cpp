@@ -15,7 +15,19 @@ constexpr int64_t kMostClasses = int64_t{1} << 20;  // one-hot rows of more woul
 
 }
 
-ArrayDataset::ArrayDataset(const Tensor& x, const Tensor& labels, double scale, double shift) {
+Batch final_batch(const StoredBatch& stored) {
+  const NoGrad no_grad;
+  if (stored.x.dtype() == DType::f32) return {.x = stored.x, .label = stored.label};
+  return {.x = convert(stored.x, DType::f32) * stored.scale + stored.shift, .label = stored.label};
+}
+
+StoredBatch Dataset::gather_stored(std::span<const int64_t> indices) const {
+  const Batch batch = gather(indices);
+  return {.x = relayout(batch.x, Layout::row_major), .label = batch.label};
+}
+
+ArrayDataset::ArrayDataset(const Tensor& x, const Tensor& labels, double scale, double shift)
+    : scale_(scale), shift_(shift) {
   check(x.rank() >= 1, "ArrayDataset: wants samples of shape [N, ...], got ", x.shape());
   const NoGrad no_grad;
   const auto final_values = [&](const Tensor& raw) {
@@ -51,7 +63,6 @@ Batch ArrayDataset::gather(std::span<const int64_t> indices) const {
   shape[0] = static_cast<int64_t>(indices.size());
   Batch batch{.x = empty(shape), .label = {}};
   float* to = batch.x.host<float>().data();
-  std::vector<int64_t> labels;
   for (int64_t index : indices) {
     check(index >= 0 && index < size(), "ArrayDataset: sample ", index, " of ", size());
     if (of_byte_.empty()) {
@@ -62,10 +73,31 @@ Batch ArrayDataset::gather(std::span<const int64_t> indices) const {
       for (int64_t i = 0; i < each; ++i) to[i] = of_byte_[from[i]];
     }
     to += each;
-    if (!labels_.empty()) labels.push_back(labels_[static_cast<size_t>(index)]);
   }
-  if (!labels_.empty()) batch.label = from_vector(labels, {shape[0]});
+  batch.label = labels_of(indices);
   return batch;
+}
+
+StoredBatch ArrayDataset::gather_stored(std::span<const int64_t> indices) const {
+  if (of_byte_.empty()) return Dataset::gather_stored(indices);
+  Shape shape = x_.shape();
+  const auto each = static_cast<size_t>(shape[0] == 0 ? 0 : x_.numel() / shape[0]);
+  shape[0] = static_cast<int64_t>(indices.size());
+  const Tensor bytes = empty(shape, {.dtype = DType::u8});
+  uint8_t* to = bytes.host<uint8_t>().data();
+  for (int64_t index : indices) {
+    check(index >= 0 && index < size(), "ArrayDataset: sample ", index, " of ", size());
+    std::memcpy(to, x_.host<const uint8_t>().data() + static_cast<size_t>(index) * each, each);
+    to += each;
+  }
+  return {.x = bytes, .label = labels_of(indices), .scale = scale_, .shift = shift_};
+}
+
+Tensor ArrayDataset::labels_of(std::span<const int64_t> indices) const {
+  if (labels_.empty()) return {};
+  std::vector<int64_t> labels;
+  for (int64_t index : indices) labels.push_back(labels_[static_cast<size_t>(index)]);
+  return from_vector(labels, {static_cast<int64_t>(labels.size())});
 }
 
 Split::Split(std::shared_ptr<const Dataset> all, int64_t stride, Part part) : all_(std::move(all)) {
@@ -74,13 +106,20 @@ Split::Split(std::shared_ptr<const Dataset> all, int64_t stride, Part part) : al
     if ((i % stride == stride - 1) == (part == Part::every)) indices_.push_back(i);
 }
 
-Batch Split::gather(std::span<const int64_t> indices) const {
-  std::vector<int64_t> chosen;
+std::vector<int64_t> Split::chosen(std::span<const int64_t> indices) const {
+  std::vector<int64_t> out;
   for (int64_t index : indices) {
     check(index >= 0 && index < size(), "Split: sample ", index, " of ", size());
-    chosen.push_back(indices_[static_cast<size_t>(index)]);
+    out.push_back(indices_[static_cast<size_t>(index)]);
   }
-  return all_->gather(chosen);
+  return out;
+}
+
+Batch Split::gather(std::span<const int64_t> indices) const {
+  return all_->gather(chosen(indices));
+}
+StoredBatch Split::gather_stored(std::span<const int64_t> indices) const {
+  return all_->gather_stored(chosen(indices));
 }
 
 Batch all_of(const Dataset& data) {

@@ -14,6 +14,14 @@ struct Batch {
   Tensor x, label;
 };
 
+/// Samples as they are stored: x f32 and final, or bytes that stand for x * scale + shift.
+struct StoredBatch {
+  Tensor x, label;
+  double scale = 1, shift = 0;
+};
+/// What it stands for, on the batch's device.
+Batch final_batch(const StoredBatch& stored);
+
 /// Samples that can be read by index, by several threads at once.
 class Dataset {
  public:
@@ -22,6 +30,8 @@ class Dataset {
   /// Number of classes; 0 if samples have no label.
   virtual int64_t classes() const { return 0; }
   virtual Batch gather(std::span<const int64_t> indices) const = 0;
+  /// The same samples in whatever is smaller to carry to a device.
+  virtual StoredBatch gather_stored(std::span<const int64_t> indices) const;
 };
 
 /// Samples in memory: x * scale + shift. Bytes stay bytes until they are gathered.
@@ -34,10 +44,14 @@ class ArrayDataset : public Dataset {
   int64_t size() const override { return x_.size(0); }
   int64_t classes() const override { return classes_; }
   Batch gather(std::span<const int64_t> indices) const override;
+  StoredBatch gather_stored(std::span<const int64_t> indices) const override;
   const std::vector<int64_t>& labels() const { return labels_; }
 
  private:
-  Tensor x_;                    // row-major; f32 and final, or u8
+  Tensor labels_of(std::span<const int64_t> indices) const;
+
+  Tensor x_;  // row-major; f32 and final, or u8
+  double scale_, shift_;
   std::vector<float> of_byte_;  // what each byte stands for, if x_ is u8
   std::vector<int64_t> labels_;
   int64_t classes_ = 0;
@@ -52,8 +66,11 @@ class Split : public Dataset {
   int64_t size() const override { return static_cast<int64_t>(indices_.size()); }
   int64_t classes() const override { return all_->classes(); }
   Batch gather(std::span<const int64_t> indices) const override;
+  StoredBatch gather_stored(std::span<const int64_t> indices) const override;
 
  private:
+  std::vector<int64_t> chosen(std::span<const int64_t> indices) const;
+
   std::shared_ptr<const Dataset> all_;
   std::vector<int64_t> indices_;
 };

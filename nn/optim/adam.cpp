@@ -66,6 +66,7 @@ void Adam::update(size_t group, std::span<Update> updates, const Scales& scales)
                          .decoupled = o.decoupled_weight_decay,
                          .maximize = o.maximize,
                          .grad_scale = scales.grad,
+                         .grad_factor = scales.grad_factor,
                          .average_decay = scales.average_decay});
 }
 

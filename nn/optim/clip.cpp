@@ -1,6 +1,5 @@
 #include <brume/nn/optim/clip.h>
 
-#include <algorithm>
 #include <cmath>
 #include <numeric>
 
@@ -19,7 +18,8 @@ std::vector<Tensor> gradients(const NamedTensors& parameters) {
   return out;
 }
 
-double total_norm(const std::vector<double>& squares) {
+double total_norm(const Tensor& sums) {
+  const std::vector<double> squares = sums.to_vector<double>();
   return std::sqrt(std::accumulate(squares.begin(), squares.end(), 0.0));
 }
 
@@ -39,14 +39,12 @@ double joint_norm(const std::vector<Tensor>& grads, double p) {
 
 namespace detail {
 
-std::vector<double> sums_of_squares(std::span<const View> grads, Device device) {
+Tensor sums_of_squares(std::span<const View> grads, Device device) {
   const Tensor sums =
       empty({static_cast<int64_t>(grads.size())}, {.dtype = DType::f64, .device = device});
   kernels(sums).optim.sums_of_squares(grads, sums.view());
-  return sums.to_vector<double>();
+  return sums;
 }
-
-double clip_factor(double norm, double max_norm) { return std::min(max_norm / (norm + 1e-6), 1.0); }
 
 }  // namespace detail
 
@@ -61,7 +59,7 @@ double clip_grad_norm(const NamedTensors& parameters, double max_norm, double p)
   for (const Tensor& g : grads) views.push_back(g.view());
   const double norm =
       p == 2 ? total_norm(detail::sums_of_squares(views, grads[0].device())) : joint_norm(grads, p);
-  const double factor = detail::clip_factor(norm, max_norm);
+  const double factor = clip_factor(norm, max_norm);
   if (!std::isfinite(norm) || factor == 1) return norm;
   kernels(grads[0]).optim.scale(views, factor);
   for (const Tensor& g : grads) g.impl().storage->bump_version();

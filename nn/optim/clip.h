@@ -2,7 +2,6 @@
 // Limits on gradients, between backward and an optimizer's step.
 
 #include <span>
-#include <vector>
 
 #include <brume/core/view.h>
 #include <brume/nn/module.h>
@@ -10,10 +9,9 @@
 namespace brume::nn {
 
 namespace detail {
-/// Squares of each gradient's 2-norm, summed in f64 in one pass; all are on one device.
-std::vector<double> sums_of_squares(std::span<const View> grads, Device device);
-/// What gradients whose joint norm is `norm` are multiplied by so that it is at most max_norm.
-double clip_factor(double norm, double max_norm);
+/// Squares of each gradient's 2-norm, summed in f64 in one pass, where all gradients are. @shape
+/// [n]
+Tensor sums_of_squares(std::span<const View> grads, Device device);
 }  // namespace detail
 
 /// Scales all gradients by one factor so that their joint p-norm is at most max_norm; returns the

@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <unordered_map>
 #include <unordered_set>
 
 #include <brume/autograd/node.h>
+#include <brume/core/backend.h>
+#include <brume/core/recording.h>
 #include <brume/nn/optim/clip.h>
 #include <brume/nn/optim/ema.h>
 
@@ -19,6 +22,10 @@ void check_steps_taken(const std::string& key, const Tensor& value) {
   const int64_t steps = value.to_vector<int64_t>()[0];
   check<FormatError>(steps >= 0 && steps <= int64_t{1} << 53, "the optimizer's state: '", key,
                      "' must be from 0 to 2^53, got ", steps);
+}
+
+double most_norm(const StepOptions& options) {
+  return options.clip_norm > 0 ? options.clip_norm : std::numeric_limits<double>::infinity();
 }
 
 }  // namespace
@@ -95,10 +102,14 @@ std::vector<Optimizer::Update> Optimizer::pending_updates() {
   return updates;
 }
 
-double Optimizer::checked_norm(std::span<const Update> updates, bool skip_nonfinite) {
+Tensor Optimizer::sums_of_squares(std::span<const Update> updates) {
   std::vector<View> grads;
   for (const Update& u : updates) grads.push_back(u.grad.view());
-  const std::vector<double> squares = detail::sums_of_squares(grads, updates[0].grad.device());
+  return detail::sums_of_squares(grads, updates[0].grad.device());
+}
+
+double Optimizer::checked_norm(std::span<const Update> updates, bool skip_nonfinite) {
+  const std::vector<double> squares = sums_of_squares(updates).to_vector<double>();
   double total = 0;
   for (size_t i = 0; i < squares.size(); ++i) {
     check<GradError>(
@@ -111,15 +122,35 @@ double Optimizer::checked_norm(std::span<const Update> updates, bool skip_nonfin
 }
 
 double Optimizer::step(const StepOptions& options) {
+  refuse_in_captured_step("step", "the norm is returned to the host; use step_on_device");
   const NoGrad no_grad;
   check(options.clip_norm >= 0, "step: clip_norm must not be negative, got ", options.clip_norm);
   std::vector<Update> updates = pending_updates();
   const double norm = updates.empty() ? 0 : checked_norm(updates, options.skip_nonfinite);
-  if (!std::isfinite(norm)) return norm;
+  if (std::isfinite(norm))
+    apply(updates, {.grad = clip_factor(norm, most_norm(options))}, options.ema);
+  return norm;
+}
 
-  Scales scales;
-  if (options.clip_norm > 0) scales.grad = detail::clip_factor(norm, options.clip_norm);
-  Ema::Pass average(options.ema);
+Tensor Optimizer::step_on_device(const StepOptions& options) {
+  const NoGrad no_grad;
+  check(options.clip_norm >= 0, "step: clip_norm must not be negative, got ", options.clip_norm);
+  std::vector<Update> updates = pending_updates();
+  const Device device = updates.empty() ? kCpu : updates[0].grad.device();
+  const Tensor norm = zeros({}, {.dtype = DType::f64, .device = device});
+  const Tensor factor = ones({}, {.dtype = DType::f64, .device = device});
+  if (!updates.empty())
+    kernels(norm).optim.grad_norm(sums_of_squares(updates).view(), most_norm(options), norm.view(),
+                                  factor.view());
+  repeat_in_captured_step([this, updates, factor, ema = options.ema]() mutable {
+    const NoGrad still;
+    apply(updates, {.grad_factor = factor.view()}, ema);
+  });
+  return norm;
+}
+
+void Optimizer::apply(std::span<Update> updates, Scales scales, Ema* ema) {
+  Ema::Pass average(ema);
   scales.average_decay = average.decay();
   for (Update& u : updates) {
     ++u.parameter.steps;
@@ -137,7 +168,6 @@ double Optimizer::step(const StepOptions& options) {
     if (u.average.defined()) u.average.impl().storage->bump_version();
   }
   average.finish();
-  return norm;
 }
 
 std::string Optimizer::key_of(const Parameter& p, size_t slot) const {

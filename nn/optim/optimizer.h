@@ -31,6 +31,11 @@ class Optimizer {
   /// clipping; it is not finite exactly if the step was skipped.
   /// @throws GradError naming the first non-finite gradient, before any weight changes
   double step(const StepOptions& options = {});
+  /// The same step without the host waiting for the device; returns the norm as [] f64, there. A
+  /// non-finite gradient leaves every stepped parameter, its state and its average as they are, but
+  /// the step is counted. What a captured step calls: counters and averages go on in each replay,
+  /// with the learning rates of then.
+  Tensor step_on_device(const StepOptions& options = {});
 
   size_t groups() const { return lr_.size(); }
   /// @throws Error if there is no such group; set_lr ShapeError unless lr is finite and not
@@ -65,6 +70,7 @@ class Optimizer {
   };
   struct Scales {
     double grad = 1, average_decay = 0;
+    View grad_factor{};  // as the kernels have it
   };
 
   explicit Optimizer(std::vector<std::string> slot_names) : slot_names_(std::move(slot_names)) {}
@@ -86,7 +92,9 @@ class Optimizer {
   std::vector<Place> places_of(const NamedTensors& saved) const;
   void check_complete(const std::vector<Place>& places) const;
   std::vector<Update> pending_updates();
+  static Tensor sums_of_squares(std::span<const Update> updates);
   static double checked_norm(std::span<const Update> updates, bool skip_nonfinite);
+  void apply(std::span<Update> updates, Scales scales, Ema* ema);
 
   std::vector<std::string> slot_names_;
   std::vector<Parameter> parameters_;

@@ -46,6 +46,7 @@ void Sgd::update(size_t group, std::span<Update> updates, const Scales& scales) 
                         .nesterov = o.nesterov,
                         .maximize = o.maximize,
                         .grad_scale = scales.grad,
+                        .grad_factor = scales.grad_factor,
                         .average_decay = scales.average_decay});
 }
 

@@ -132,7 +132,8 @@ TEST_CASE("a write beside an allocation is an error that names the byte") {
   const OnDevice<float> y(100);
   CHECK(error_of(write_at, 1, 1, 0, y, 99).empty());
   CHECK(contains(error_of(write_at, 1, 1, 0, y, 100),
-                 "test: a write past an allocation of 400 bytes of device memory, at byte 400"));
+                 "test: the GPU stopped: a write past an allocation of 400 bytes of device memory, "
+                 "at byte 400"));
   CHECK(contains(error_of(write_at, 1, 1, 0, y, 1 << 17), "touches"));
   CHECK(contains(error_of(write_at, 1, 1, 0, y, -4096), "touches"));
   CHECK(error_of(write_at, 1, 1, 0, y, 0).empty());  // the device still works
