@@ -114,6 +114,8 @@ void add_train(CommandLine& line) {
   app.add_option("--labels", train.labels, "where data.labels is now");
   app.add_option("--set", train.changes, "change an option: key.key=value");
   app.add_option("--seed", line.seed, "seed of everything random")->transform(whole_number(0));
+  app.add_flag("--graph", train.graph,
+               "have a GPU replay the step instead of giving it each kernel");
   app.add_flag("--dry-run", train.dry_run, "measure one step and write nothing");
   app.add_flag("--quiet", line.quiet, "print no progress");
   add_device_option(app, line);

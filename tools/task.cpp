@@ -4,6 +4,7 @@
 
 #include <brume/autograd/mode.h>
 #include <brume/autograd/ops/loss.h>
+#include <brume/autograd/ops/pointwise.h>
 #include <brume/autograd/ops/reduce.h>
 #include <brume/autograd/ops/shape.h>
 #include <brume/core/text.h>
@@ -150,8 +151,7 @@ class DiffusionTask : public TrainingTask {
   }
   Tensor loss(const nn::Batch& batch, Generator& rng) override {
     const Tensor x = batch.x.rank() == 4 ? contiguous(batch.x, Layout::channels_last) : batch.x;
-    return loss_(x, rng,
-                 classes_ > 0 ? transfer(one_hot(batch.label, classes_), x.device()) : Tensor{});
+    return loss_(x, rng, classes_ > 0 ? one_hot_on_device(batch.label) : Tensor{});
   }
   io::Metadata notes() const override { return {{kSamplingKey, nn::config_to_json(notes_)}}; }
   void write_samples(const std::string& path) const override {
@@ -165,9 +165,17 @@ class DiffusionTask : public TrainingTask {
   }
 
  private:
+  // Without a look at the labels, which the data set has checked.
+  Tensor one_hot_on_device(const Tensor& label) {
+    if (!numbers_.defined())
+      numbers_ = arange(0, classes_, 1, {.dtype = DType::i64, .device = label.device()});
+    return convert(eq(reshape(label, {label.size(0), 1}), numbers_), DType::f32);
+  }
+
   nn::Ref<nn::Module> model_;
   std::vector<float> sigma_data_;  // one, or one per channel
   int64_t classes_;
+  Tensor numbers_;  // of the classes, where the labels are
   diffusion::EDMNoiseScheduler scheduler_;
   diffusion::MSEDSMLoss loss_;
   SamplingNotes notes_;
@@ -197,7 +205,7 @@ class ClassificationTask : public TrainingTask {
           data.train->classes(), " classes; set out_features to ", data.train->classes());
   }
   Tensor loss(const nn::Batch& batch, Generator&) override {
-    return cross_entropy(logits(net_, batch.x), transfer(batch.label, batch.x.device()));
+    return cross_entropy(logits(net_, batch.x), batch.label);
   }
   std::string verdict() override {
     if (!holdout_) return {};

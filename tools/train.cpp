@@ -9,7 +9,9 @@
 #include <filesystem>
 
 #include <brume/autograd/backward.h>
+#include <brume/autograd/ops/pointwise.h>
 #include <brume/core/backend.h>
+#include <brume/core/captured_step.h>
 #include <brume/core/io/atomic_file.h>
 #include <brume/core/io/plot.h>
 #include <brume/core/text.h>
@@ -82,6 +84,15 @@ std::vector<nn::Difference> accepted_changes(const RunOptions& options, const st
   return taken;
 }
 
+/// A step as a GPU keeps it. What the host would read after each step stays there until settle().
+struct Replayed {
+  nn::Batch batch;        // filled before each step
+  Tensor loss_sum;        // [] f64, as RunningMean adds
+  Tensor norm, norm_sum;  // [] f64; the sum is not finite if one was not
+  std::unique_ptr<CapturedStep> step{};
+  int64_t first_step;  // since settle()
+};
+
 class Trainer {
  public:
   Trainer(const RunOptions& options, const TrainArguments& arguments)
@@ -93,7 +104,8 @@ class Trainer {
         optimizer_(make_optimizer(options.optimizer, *options.model)),
         ema_(*options.model, options.ema_decay),
         loader_(data_.train, {.batch_size = options.batch_size,
-                              .seed = generator_of(options.seed, Stream::data).seed()}),
+                              .seed = generator_of(options.seed, Stream::data).seed(),
+                              .device = arguments.device}),
         rng_(std::make_shared<Generator>(generator_of(options.seed, Stream::training))),
         state_{.model = *options.model,
                .optimizer = *optimizer_,
@@ -110,13 +122,16 @@ class Trainer {
 
  private:
   Tensor loss_of(const nn::Batch& batch);
-  double step();
   int go_on(nn::RunDirectory& directory);
   double peak_megabytes() const;  // of the device that trains
+  nn::StepOptions step_options();
+  void step();
+  void replayed_step();
+  void settle();
   void report(nn::RunLog& log, Clock::time_point begin, int64_t first);
   void write_samples(const nn::RunDirectory& directory);
   io::Metadata notes() const;  // of what is written of the model
-  void save(nn::RunDirectory& directory) const;
+  void save(nn::RunDirectory& directory);
   void finish(const nn::RunDirectory& directory);
 
   const RunOptions& options_;
@@ -131,6 +146,7 @@ class Trainer {
   nn::TrainState state_;
   double grad_norm_ = 0;
   bool took_a_batch_ = false;  // so the model takes such data
+  std::unique_ptr<Replayed> replayed_;  // with --graph on a GPU
 };
 
 // What is taken, but hardly meant.
@@ -146,7 +162,7 @@ std::vector<std::string> Trainer::doubts() const {
 
 Tensor Trainer::loss_of(const nn::Batch& batch) {
   try {
-    return task_->loss({.x = transfer(batch.x, arguments_.device), .label = batch.label}, *rng_);
+    return task_->loss(batch, *rng_);
   } catch (const ShapeError& error) {
     if (took_a_batch_) throw;
     throw ShapeError(cat("train: the model does not take a batch of data.x, ", batch.x.shape(),
@@ -155,9 +171,14 @@ Tensor Trainer::loss_of(const nn::Batch& batch) {
   }
 }
 
-double Trainer::step() {
+nn::StepOptions Trainer::step_options() {
+  return {.clip_norm = options_.optimizer.clip_norm, .ema = &ema_};
+}
+
+void Trainer::step() {
   const OptimizerOptions& o = options_.optimizer;
   if (o.warmup_steps > 0) optimizer_->set_lr(nn::warmup_linear(o.lr, state_.step, o.warmup_steps));
+  if (arguments_.graph && arguments_.device != kCpu) return replayed_step();
   optimizer_->zero_grad();
   const Tensor loss = loss_of(loader_.next());
   took_a_batch_ = true;
@@ -165,10 +186,50 @@ double Trainer::step() {
   check<GradError>(std::isfinite(value), "train: the loss of step ", state_.step + 1, " is ", value,
                    "; no weight was changed. Try a lower optimizer.lr");
   backward(loss);
-  grad_norm_ = optimizer_->step({.clip_norm = o.clip_norm, .ema = &ema_});
+  grad_norm_ = optimizer_->step(step_options());
   ++state_.step;
   state_.loss.add(value);
-  return value;
+}
+
+void Trainer::replayed_step() {
+  const nn::Batch next = loader_.next();
+  if (!replayed_) {
+    const TensorOptions number{.dtype = DType::f64, .device = arguments_.device};
+    replayed_ = std::make_unique<Replayed>(Replayed{.batch = next,
+                                                    .loss_sum = scalar(state_.loss.sum, number),
+                                                    .norm = zeros({}, number),
+                                                    .norm_sum = zeros({}, number),
+                                                    .first_step = state_.step});
+    Replayed& r = *replayed_;
+    r.step = std::make_unique<CapturedStep>(arguments_.device, [this, &r] {
+      optimizer_->zero_grad();
+      const Tensor loss = loss_of(r.batch);
+      backward(loss);
+      copy_(r.norm, optimizer_->step_on_device(step_options()));
+      const NoGrad no_grad;
+      copy_(r.loss_sum, r.loss_sum + convert(loss, DType::f64));
+      copy_(r.norm_sum, r.norm_sum + r.norm);
+    });
+  } else {
+    copy_(replayed_->batch.x, next.x);
+    if (next.label.defined()) copy_(replayed_->batch.label, next.label);
+  }
+  (*replayed_->step)();
+  took_a_batch_ = true;
+  ++state_.step;
+  ++state_.loss.count;
+}
+
+// Brings the sums of replayed steps to the host, before it reports or keeps them.
+void Trainer::settle() {
+  if (!replayed_ || replayed_->first_step == state_.step) return;
+  Replayed& r = *replayed_;
+  state_.loss.sum = r.loss_sum.item();
+  grad_norm_ = r.norm.item();
+  check<GradError>(std::isfinite(state_.loss.sum) && std::isfinite(r.norm_sum.item()),
+                   "train: a loss or a gradient of steps ", r.first_step + 1, " to ", state_.step,
+                   " is not finite; its step changed no weight. Try a lower optimizer.lr");
+  r.first_step = state_.step;
 }
 
 double Trainer::peak_megabytes() const {
@@ -176,6 +237,7 @@ double Trainer::peak_megabytes() const {
 }
 
 void Trainer::report(nn::RunLog& log, Clock::time_point begin, int64_t first) {
+  settle();
   const double seconds = seconds_since(begin);
   const auto steps = static_cast<double>(state_.step - first);
   const double images = steps * static_cast<double>(options_.batch_size);
@@ -191,6 +253,7 @@ void Trainer::report(nn::RunLog& log, Clock::time_point begin, int64_t first) {
                            {"images_per_second", progress.images_per_second},
                            {"memory_mb", peak_megabytes()}});
   state_.loss = {};
+  if (replayed_) fill_(replayed_->loss_sum, 0);
   if (arguments_.quiet) return;
   const bool terminal = isatty(STDOUT_FILENO) != 0;
   std::printf(terminal ? "\r\033[K%s" : "%s\n", nn::progress_line(progress).c_str());
@@ -213,7 +276,8 @@ io::Metadata Trainer::notes() const {
   return notes;
 }
 
-void Trainer::save(nn::RunDirectory& directory) const {
+void Trainer::save(nn::RunDirectory& directory) {
+  settle();
   directory.save(state_, options_.keep_checkpoints, notes());
 }
 
@@ -277,7 +341,7 @@ int Trainer::go_on(nn::RunDirectory& directory) {
   const int64_t first = state_.step;
   const auto begin = Clock::now();
   while (state_.step < options_.steps && SignalWatch::seen() == 0) {
-    (void)step();
+    step();
     if (state_.step % options_.report_steps == 0 || state_.step == options_.steps)
       report(log, begin, first);
     if (state_.step % options_.checkpoint_steps == 0 && state_.step < options_.steps)
@@ -296,10 +360,12 @@ int Trainer::go_on(nn::RunDirectory& directory) {
 }
 
 void Trainer::dry_run() {
-  (void)step();
+  for (int i = 0; i < (arguments_.graph ? 3 : 1); ++i) step();  // with --graph a replay is timed
+  settle();
   reset_peak_memory(arguments_.device.type);
   const auto begin = Clock::now();
-  (void)step();
+  step();
+  settle();
   const double seconds = seconds_since(begin);
   std::printf(
       "parameters   %lld\nmemory       %.1f MB of the %s at most in a step\nsteps        %lld of "
@@ -360,6 +426,8 @@ int train(const TrainArguments& arguments) {
   std::string news;
   if (!arguments.resume.empty()) news = to_string(accepted_changes(options, arguments.resume));
   options.model->to(arguments.device);
+  if (arguments.graph && arguments.device == kCpu && !arguments.quiet)
+    std::printf("--graph: the CPU runs each step as it is; only a GPU captures steps\n");
   Trainer trainer(options, arguments);
   for (const std::string& doubt : trainer.doubts())
     std::fprintf(stderr, "brume: train: %s\n", doubt.c_str());

@@ -15,6 +15,7 @@ struct TrainArguments {
   std::vector<std::string> changes;
   std::optional<int64_t> seed;
   Device device = kCpu;
+  bool graph = false;  // on a GPU: a step is captured, and replayed from then on
   bool dry_run = false, quiet = false;
 };
 

@@ -14,6 +14,7 @@
 #include <brume/core/dtype.h>
 #include <brume/cuda/emu/device_memory.h>
 #include <brume/cuda/emu/library.h>
+#include <brume/cuda/emu/stream.h>
 
 using brume::bf16, brume::f16;
 
@@ -236,12 +237,20 @@ void convolve(const Convolution& c) {
 
 size_t cudnnGetVersion() { return 91300; }
 
+struct cudnnContext {
+  cudaStream_t stream = nullptr;
+};
+
 cudnnStatus_t cudnnCreate(cudnnHandle_t* handle) {
-  *handle = nullptr;
+  static cudnnContext context;
+  *handle = &context;
   return CUDNN_STATUS_SUCCESS;
 }
 
-cudnnStatus_t cudnnSetStream(cudnnHandle_t, cudaStream_t) { return CUDNN_STATUS_SUCCESS; }
+cudnnStatus_t cudnnSetStream(cudnnHandle_t handle, cudaStream_t stream) {
+  handle->stream = stream;
+  return CUDNN_STATUS_SUCCESS;
+}
 
 cudnnStatus_t cudnnBackendCreateDescriptor(cudnnBackendDescriptorType_t type,
                                            cudnnBackendDescriptor_t* descriptor) {
@@ -319,7 +328,7 @@ cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t d, cudnnBackendA
   return CUDNN_STATUS_BAD_PARAM;
 }
 
-cudnnStatus_t cudnnBackendExecute(cudnnHandle_t, cudnnBackendDescriptor_t plan,
+cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t plan,
                                   cudnnBackendDescriptor_t pack) {
   if (!plan->final || !pack->final) return CUDNN_STATUS_BAD_PARAM;
   const auto* engine = plan->one<Descriptor*>(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG);
@@ -331,11 +340,16 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t, cudnnBackendDescriptor_t plan,
   for (Tensor* t : {&c.x, &c.w, &c.y})
     for (size_t i = 0; i < 3; ++i)
       if (ids[i] == t->id) t->data = data[i];
-  const brume::cuda::emu::MemoryAccess access;
-  if (c.x.type == CUDNN_DATA_FLOAT) convolve<float>(c);
-  if (c.x.type == CUDNN_DATA_HALF) convolve<f16>(c);
-  if (c.x.type == CUDNN_DATA_BFLOAT16) convolve<bf16>(c);
-  return CUDNN_STATUS_SUCCESS;
+  // By value: in a capture it is done later.
+  const auto work = [c]() mutable {
+    const brume::cuda::emu::MemoryAccess access;
+    if (c.x.type == CUDNN_DATA_FLOAT) convolve<float>(c);
+    if (c.x.type == CUDNN_DATA_HALF) convolve<f16>(c);
+    if (c.x.type == CUDNN_DATA_BFLOAT16) convolve<bf16>(c);
+    return cudaSuccess;
+  };
+  return brume::cuda::emu::give(handle->stream, work) == cudaSuccess ? CUDNN_STATUS_SUCCESS
+                                                                     : CUDNN_STATUS_BAD_PARAM;
 }
 
 namespace brume::cuda::emu {

@@ -17,12 +17,14 @@
 
 #include <brume/autograd/mode.h>
 #include <brume/autograd/ops/random.h>
+#include <brume/core/backend.h>
 #include <brume/core/io/npy.h>
 #include <brume/core/io/png.h>
 #include <brume/core/random.h>
 #include <brume/nn/model_file.h>
 #include <brume/nn/serialize.h>
 #include <brume/nn/training/run_directory.h>
+#include <brume/nn/training/run_log.h>
 
 #include "tests/error_of.h"
 #include "tests/tools/small_run.h"
@@ -162,4 +164,38 @@ TEST_CASE("options that are no JSON object are refused, with or without a seed")
     CHECK(error_of([&] { tools::read_run_options("tool_array.json", {}, seed); }) ==
           "tool_array.json: wants a JSON object of options, such as "
           "examples/digits/diffusion.json");
+}
+
+TEST_CASE("a run whose steps are captured ends as one whose steps are not, resumed or whole") {
+  train("tool_any", {"steps=1"});  // writes the configuration and the data
+  for (const DeviceType type : {DeviceType::cpu, DeviceType::cuda}) {
+    if (!has_backend(type)) continue;
+    // What a run of five steps, and then two more, leaves behind.
+    const auto trained = [&](bool graph) {
+      std::filesystem::remove_all("tool_graph");
+      std::string model;
+      for (const char* steps : {"steps=5", "steps=7"}) {
+        const bool resumed = !model.empty();
+        REQUIRE(tools::train({.config = "tool_config.json",
+                              .resume = resumed ? "tool_graph" : "",
+                              .out = "tool_graph",
+                              .changes = {"optimizer.clip_norm=0.5", "optimizer.warmup_steps=3",
+                                          "checkpoint_steps=2", "report_steps=3", steps},
+                              .seed = {},
+                              .device = {type, 0},
+                              .graph = graph,
+                              .quiet = true}) == 0);
+        model += bytes_of("tool_graph/model.safetensors");
+      }
+      std::vector<double> rows;
+      for (const nn::LoggedRow& row : nn::read_log("tool_graph/log.jsonl"))
+        for (const auto& [name, value] : row.values)
+          if (name == "loss" || name == "lr" || name == "grad_norm") rows.push_back(value);
+      return std::pair(model, rows);
+    };
+    const auto eager = trained(false), captured = trained(true);
+    CHECK(captured.first == eager.first);
+    CHECK(captured.second == eager.second);
+    CHECK(eager.second.size() == 12);
+  }
 }
