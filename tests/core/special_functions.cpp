@@ -41,7 +41,7 @@ std::vector<float> everywhere(float low, float high) {
 }
 
 template <class F>
-std::vector<float> apply(const F& f, const std::vector<float>& x) {
+std::vector<float> values_of(const F& f, const std::vector<float>& x) {
   std::vector<float> y(x.size());
   const Shape shape{static_cast<int64_t>(x.size())};
   const View in{const_cast<float*>(x.data()), DType::f32, shape, {1}};
@@ -66,7 +66,7 @@ double error_in_ulp(float y, double exact) {
 
 template <class F, class Exact>
 void check_accuracy(Exact exact, double bound, float low = -kInf, float high = kInf) {
-  const std::vector<float> x = everywhere(low, high), y = apply(F{}, x);
+  const std::vector<float> x = everywhere(low, high), y = values_of(F{}, x);
   double worst = 0;
   size_t at = 0;
   for (size_t i = 0; i < x.size(); ++i) {
@@ -117,7 +117,7 @@ TEST_CASE("rounding functions are exact") {
   check_accuracy<Ceil>([](double x) { return std::ceil(x); }, 0);
   check_accuracy<Trunc>([](double x) { return std::trunc(x); }, 0);
   check_accuracy<Round>([](double x) { return std::nearbyint(x); }, 0);
-  CHECK(apply(Round{}, {0.5F, 1.5F, 2.5F, -0.5F, 8388607.5F}) ==
+  CHECK(values_of(Round{}, {0.5F, 1.5F, 2.5F, -0.5F, 8388607.5F}) ==
         std::vector<float>{0, 2, 2, 0, 8388608});
 }
 
