@@ -2,6 +2,7 @@
 
 #include <cuda_runtime.h>
 
+#include <atomic>
 #include <mutex>
 #include <unordered_map>
 #include <vector>
@@ -80,6 +81,7 @@ namespace {
 struct Owners {
   std::mutex mutex;
   std::unordered_map<const void*, std::shared_ptr<Arena::Blocks>> of;
+  std::atomic<bool> any{false};  // once there was one: most programs have none to look up
   std::vector<std::weak_ptr<Arena::Blocks>> arenas;
 };
 
@@ -103,6 +105,7 @@ void* allocate_block(size_t bytes) {
   Owners& o = owners();
   const std::scoped_lock lock(o.mutex);
   o.of[data] = in_use;
+  o.any = true;
   return data;
 }
 
@@ -116,8 +119,7 @@ void* allocate(size_t bytes) {
 
 void free(void* data, size_t bytes) {
   std::shared_ptr<Arena::Blocks> owner;
-  {
-    Owners& o = owners();
+  if (Owners& o = owners(); o.any) {
     const std::scoped_lock lock(o.mutex);
     if (const auto found = o.of.find(data); found != o.of.end()) {
       owner = std::move(found->second);
