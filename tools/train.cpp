@@ -145,7 +145,7 @@ class Trainer {
   std::shared_ptr<Generator> rng_;
   nn::TrainState state_;
   double grad_norm_ = 0;
-  bool took_a_batch_ = false;  // so the model takes such data
+  bool took_a_batch_ = false;           // so the model takes such data
   std::unique_ptr<Replayed> replayed_;  // with --graph on a GPU
 };
 
