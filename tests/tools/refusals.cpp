@@ -185,9 +185,7 @@ TEST_CASE("a file that cannot be written is named as the user did, before a mode
 }
 
 TEST_CASE("a run that cannot be written says where it stands and how to go on") {
-  const auto posix = io::system_calls().write;
-  static decltype(posix) real;
-  real = posix;
+  static auto real = io::system_calls().write;
   // Reports fit on the disk, checkpoints no longer.
   static int large;
   large = 0;
@@ -197,7 +195,7 @@ TEST_CASE("a run that cannot be written says where it stands and how to go on") 
     return -1;
   };
   const std::string text = error_of([] { train("tool_full", {}); });
-  io::system_calls().write = posix;
+  io::system_calls().write = real;
   check_says(text, {"cannot write 'tool_full/checkpoints/step_000000002.safetensors'",
                     "No space left on device", "the run stands at step 2",
                     "its newest checkpoint is 'tool_full/checkpoints/step_000000001.safetensors'",
