@@ -12,19 +12,30 @@
 namespace brume::diffusion {
 namespace {
 
+// Whoever made the list: as the run will use it, so that times which the dtype of x rounds to one
+// are found too.
+Tensor checked_times(const Tensor& times, const std::string& whose) {
+  check(times.defined() && times.rank() == 1 && times.numel() >= 2, "sample: ", whose,
+        " are a list of two times or more, got ",
+        times.defined() ? to_string(times.shape()) : "none");
+  const std::vector<double> t = times.to_vector<double>();
+  for (size_t i = 0; i < t.size(); ++i) {
+    check(std::isfinite(t[i]), "sample: ", whose, " must be finite, but time ", i, " is ", t[i]);
+    check(i == 0 || t[i] < t[i - 1], "sample: ", whose, " must decrease, but go from ", t[i - 1],
+          " to ", t[i], " in step ", i);
+  }
+  check(t.back() >= 0, "sample: times must not be negative, but ", whose, " end at ", t.back());
+  return times;
+}
+
 Tensor times_of(const Tensor& xN, const NoiseScheduler& scheduler, const SampleOptions& options) {
   check(xN.rank() >= 1, "sample: wants a start of shape [B, ...], got ", xN.shape());
-  if (!options.time_steps.defined())
-    return scheduler.timesteps(options.num_steps, {.dtype = xN.dtype(), .device = xN.device()});
-  check(options.time_steps.rank() == 1 && options.time_steps.numel() >= 2,
-        "sample: time_steps is a list of two times or more, got ", options.time_steps.shape());
-  const std::vector<double> times = options.time_steps.to_vector<double>();
-  for (size_t i = 1; i < times.size(); ++i)
-    check(times[i] < times[i - 1], "sample: time_steps must decrease, but go from ", times[i - 1],
-          " to ", times[i], " in step ", i);
-  check(times.back() >= 0, "sample: times must not be negative, but time_steps end at ",
-        times.back());
-  return transfer(convert(options.time_steps, xN.dtype()), xN.device());
+  if (options.time_steps.defined())
+    return checked_times(transfer(convert(options.time_steps, xN.dtype()), xN.device()),
+                         "time_steps");
+  return checked_times(
+      scheduler.timesteps(options.num_steps, {.dtype = xN.dtype(), .device = xN.device()}),
+      cat("the scheduler's timesteps(", options.num_steps, ")"));
 }
 
 // "12.5 (sigma 12.5)"

@@ -194,9 +194,39 @@ TEST_CASE("times that do not decrease") {
   CHECK(times({1, 2}) == "sample: time_steps must decrease, but go from 1 to 2 in step 1");
   CHECK(times({1, 0, -1}) == "sample: times must not be negative, but time_steps end at -1");
   CHECK(error_of_run({.time_steps = ones({1})}) ==
-        "sample: time_steps is a list of two times or more, got [1]");
+        "sample: time_steps are a list of two times or more, got [1]");
   CHECK(error_of_run({.time_steps = ones({2, 2})}) ==
-        "sample: time_steps is a list of two times or more, got [2, 2]");
+        "sample: time_steps are a list of two times or more, got [2, 2]");
+  CHECK(times({std::numeric_limits<float>::infinity(), 1, 0}) ==
+        "sample: time_steps must be finite, but time 0 is inf");
+  CHECK(times({1, std::numeric_limits<float>::quiet_NaN()}) ==
+        "sample: time_steps must be finite, but time 1 is nan");
+  // Two times of f64, one of f32.
+  CHECK(error_of_run({.time_steps = from_vector<double>({1, 1 - 1e-12, 0}, {3})}) ==
+        "sample: time_steps must decrease, but go from 1 to 1 in step 1");
+}
+
+TEST_CASE("a scheduler whose times are no way down") {
+  struct Times final : EDMNoiseScheduler {
+    explicit Times(Tensor t) : times(std::move(t)) {}
+    Tensor timesteps(int64_t, TensorOptions) const override { return times; }
+    Tensor times;
+  };
+  const auto run = [](const Tensor& times) {
+    const Times scheduler(times);
+    return error_of(
+        [&] { (void)sample(denoiser(scheduler, {.x0 = same}), two_images(), scheduler); });
+  };
+  const std::string who = "sample: the scheduler's timesteps(18) ";
+  CHECK(run(zeros({1})) == who + "are a list of two times or more, got [1]");
+  CHECK(run({}) == who + "are a list of two times or more, got none");
+  CHECK(run(from_vector<float>({1, 2, 0}, {3})) ==
+        who + "must decrease, but go from 1 to 2 in step 1");
+  CHECK(run(from_vector<float>({1, std::numeric_limits<float>::quiet_NaN(), 0}, {3})) ==
+        who + "must be finite, but time 1 is nan");
+  CHECK(run(from_vector<float>({2, 1, -1}, {3})) ==
+        "sample: times must not be negative, but the scheduler's timesteps(18) end at -1");
+  CHECK(run(from_vector<float>({2, 1, 0}, {3})).empty());
 }
 
 TEST_CASE("batches of x, t and the condition that differ") {
