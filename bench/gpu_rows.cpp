@@ -1,6 +1,6 @@
 // Products, convolutions and attention on a GPU, in bf16 if not said otherwise, at the sizes of the
-// models: a step is kRepeats of them, then a wait. BRUME_GEMM chooses who multiplies matrices,
-// BRUME_F32 how f32 is.
+// models: a step is kRepeats of them, then a wait. BRUME_GEMM and BRUME_CONV choose who
+// multiplies and convolves, BRUME_F32 how f32 is multiplied.
 
 #include <brume/autograd/ops/shape.h>
 #include <brume/core/backend.h>
@@ -43,10 +43,14 @@ Row layer(int64_t m, int64_t n, int64_t k, DType dtype = DType::bf16) {
           true};
 }
 
+enum class Pass { forward, input_gradient, weight_gradient };
+
 // In one group, or each channel by itself.
-Row conv(int64_t batch, int64_t size, int64_t channels, int64_t groups = 1) {
-  return {cat(groups == 1 ? "gpu_conv_3x3_" : "gpu_conv_each_3x3_", batch, "x", size, "x", size,
-              "x", channels),
+Row conv(int64_t batch, int64_t size, int64_t channels, int64_t groups = 1,
+         Pass pass = Pass::forward) {
+  constexpr const char* kPasses[] = {"", "input_gradient_", "weight_gradient_"};
+  return {cat("gpu_conv_", groups == 1 ? "" : "each_", kPasses[static_cast<int>(pass)], "3x3_",
+              batch, "x", size, "x", size, "x", channels),
           [=] {
             const Shape image{batch, channels, size, size};
             const Tensor x = on_gpu(image, Layout::channels_last), y = empty_like(x);
@@ -55,7 +59,12 @@ Row conv(int64_t batch, int64_t size, int64_t channels, int64_t groups = 1) {
               ConvParams same;
               same.groups = groups;
               for (int64_t& padding : same.padding) padding = 1;
-              kernels(y).conv.forward(x.view(), w.view(), same, {}, y.view());
+              const ConvKernels& kernel = kernels(y).conv;
+              if (pass == Pass::forward) kernel.forward(x.view(), w.view(), same, {}, y.view());
+              if (pass == Pass::input_gradient)
+                kernel.input_gradient(x.view(), w.view(), same, {}, y.view());
+              if (pass == Pass::weight_gradient)
+                kernel.weight_gradient(x.view(), x.view(), same, w.view(), {});
             });
           },
           true};
@@ -81,8 +90,8 @@ void add_gpu_rows(Rows& rows) {
   rows.push_back(layer(4096, 4096, 4096));
   rows.push_back(layer(65536, 1536, 384));
   rows.push_back(layer(4096, 4096, 4096, DType::f32));
-  rows.push_back(conv(256, 32, 128));
-  rows.push_back(conv(256, 32, 128, 128));
+  for (const Pass pass : {Pass::forward, Pass::input_gradient, Pass::weight_gradient})
+    for (const int64_t groups : {1, 128}) rows.push_back(conv(256, 32, 128, groups, pass));
   rows.push_back(attention(256, 12, 256, 64));
 }
 

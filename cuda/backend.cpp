@@ -3,6 +3,7 @@
 #include <brume/core/backend.h>
 
 #include <brume/cuda/kernels/cuda_kernels.h>
+#include <brume/cuda/lib/conv_library.h>
 #include <brume/cuda/lib/gemm_library.h>
 #include <brume/cuda/memory.h>
 #include <brume/cuda/runtime.h>
@@ -10,8 +11,12 @@
 namespace brume {
 namespace {
 
+std::string libraries() {
+  return cat(cuda::gemm_library_state(), "; ", cuda::conv_library_state());
+}
+
 const Backend table{.name = "cuda",
-                    .libraries = cuda::gemm_library_state,
+                    .libraries = libraries,
                     .memory = cuda::memory,
                     .pointwise = cuda_pointwise,
                     .reduce = cuda_reduce,

@@ -2,16 +2,15 @@
 // d = alpha op(a) op(b) + beta c + bias, the bias along a column of d.
 
 #include <cublasLt.h>
-#include <dlfcn.h>
 
 #include <bit>
-#include <cstdlib>
 #include <cstring>
 #include <string_view>
 #include <utility>
 
 #include <brume/core/dtype.h>
 #include <brume/cuda/emu/device_memory.h>
+#include <brume/cuda/emu/library.h>
 #include <brume/cuda/device/matrix_forms.cuh>
 
 struct cublasLtMatmulDescOpaque_t {
@@ -176,28 +175,9 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t product, co
   return CUBLAS_STATUS_SUCCESS;
 }
 
-namespace {
+namespace brume::cuda::emu {
 
-struct Symbol {
-  std::string_view name;
-  void* address;
-};
-
-template <class F>
-void* address_of(F* function) {
-  return reinterpret_cast<void*>(function);
-}
-
-}  // namespace
-
-void* dlopen(const char* file, int) {
-  static char twin = 0;
-  const char* text = std::getenv("BRUME_EMU_LIBRARIES");
-  const bool missing = text && std::string_view(text) == "none";
-  return !missing && std::string_view(file).starts_with("libcublasLt.so.") ? &twin : nullptr;
-}
-
-void* dlsym(void*, const char* name) {
+std::span<const Symbol> cublaslt_symbols() {
   static const Symbol symbols[] = {
       {"cublasLtGetVersion", address_of(cublasLtGetVersion)},
       {"cublasLtCreate", address_of(cublasLtCreate)},
@@ -210,7 +190,7 @@ void* dlsym(void*, const char* name) {
       {"cublasLtMatmulPreferenceDestroy", address_of(cublasLtMatmulPreferenceDestroy)},
       {"cublasLtMatmulAlgoGetHeuristic", address_of(cublasLtMatmulAlgoGetHeuristic)},
       {"cublasLtMatmul", address_of(cublasLtMatmul)}};
-  for (const Symbol& symbol : symbols)
-    if (symbol.name == name) return symbol.address;
-  return nullptr;
+  return symbols;
 }
+
+}  // namespace brume::cuda::emu

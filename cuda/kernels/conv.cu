@@ -8,6 +8,7 @@
 #include <brume/core/kernels/conv.h>
 
 #include <brume/cuda/kernels/conv_depthwise.h>
+#include <brume/cuda/kernels/conv_library.h>
 #include <brume/cuda/kernels/conv_weight.h>
 #include <brume/cuda/kernels/cuda_kernels.h>
 #include <brume/cuda/matrix_tiles.h>
@@ -154,11 +155,13 @@ void correlate(const char* op, const View& from, const View& w, const ConvParams
 
 void forward(const View& x, const View& w, const ConvParams& p, const ConvEpilogue& e,
              const View& y) {
+  if (conv_by_library("conv", false, x, w, p, e, y)) return;
   if (is_depthwise(w, p)) return depthwise_forward(x, w, p, e, y);
   correlate<false>("conv", x, w, p, e, y);
 }
 void input_gradient(const View& gy, const View& w, const ConvParams& p, const ConvEpilogue& e,
                     const View& gx) {
+  if (conv_by_library("conv_input_gradient", true, gy, w, p, e, gx)) return;
   if (is_depthwise(w, p)) return depthwise_input_gradient(gy, w, p, e, gx);
   correlate<true>("conv_input_gradient", gy, w, p, e, gx);
 }

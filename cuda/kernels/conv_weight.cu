@@ -5,6 +5,7 @@
 #include <brume/cuda/kernels/conv_weight.h>
 
 #include <brume/cuda/kernels/conv_depthwise.h>
+#include <brume/cuda/kernels/conv_library.h>
 #include <brume/cuda/kernels/cuda_kernels.h>
 #include <brume/cuda/matrix_tiles.h>
 #include <brume/cuda/scratch.h>
@@ -75,47 +76,54 @@ __device__ inline WeightGradient<T> one_of(const WeightGradients<T>& all, uint32
   return {all, number};
 }
 
+constexpr const char* kOp = "conv_weight_gradient";
+
+void multiply_pixels(const View& x, const View& gy, const ConvParams& params, const View& gw) {
+  if (numel(gw.shape) == 0) return;
+  dispatch<float, double, bf16, f16>(gw.dtype, kOp, [&]<class T>(Type<T>) {
+    const Geometry geometry(x, gw, params, gy);
+    const int64_t co = gw.size(0) / params.groups, ci = gw.size(1);
+    const uint32_t taps = count32(kOp, product_of(geometry.kernel));
+    const auto channels = static_cast<uint32_t>(ci);
+    const uint32_t pixels = count32(kOp, gy.size(0) * product_of(geometry.out));
+    // Two blocks for each of 132 multiprocessors, of at least 512 pixels.
+    constexpr int64_t kBlocks = 264, kFewest = 512;
+    const int64_t tiles = ceil_div(co, 64) * ceil_div(ci * taps, 64) * params.groups;
+    int64_t splits = ceil_div(kBlocks, tiles);
+    if (splits * kFewest > pixels) splits = ceil_div(pixels, kFewest);
+    if (splits < 1) splits = 1;
+    const int64_t split_pixels = ceil_div(ceil_div(pixels, splits), kSlab) * kSlab;
+    Scratch scratch;
+    const int64_t numbers = numel(gw.shape);
+    auto* part = scratch.take<Wide<T>>(splits * numbers);
+    const WeightGradients<T> p{
+        .geometry = geometry,
+        .pixels = {pixels, Unravel(geometry.out)},
+        .taps = {count32(kOp, ci * taps), Divider(channels), Unravel(geometry.kernel)},
+        .x = x.as<T>(),
+        .gy = gy.as<T>(),
+        .x_strides = strides_of(x),
+        .gy_strides = strides_of(gy),
+        .rows = co,
+        .split_pixels = split_pixels,
+        .part = part,
+        .groups = static_cast<uint32_t>(params.groups),
+        .a_packs = in_packs<T>(gy, co),
+        .b_packs = in_packs<T>(x, ci)};
+    launch_tiles(kOp, p, splits * params.groups, co, ci * taps);
+    launch_join(kOp, numbers, taps, channels, splits, part, gw.as<T>());
+  });
+}
+
 }  // namespace
 
 void conv_weight_gradient(const View& x, const View& gy, const ConvParams& params, const View& gw,
                           const View& gb) {
-  constexpr const char* kOp = "conv_weight_gradient";
-  if (is_depthwise(gw, params)) {
-    depthwise_weight_gradient(x, gy, params, gw);
-  } else if (numel(gw.shape) > 0) {
-    dispatch<float, double, bf16, f16>(gw.dtype, kOp, [&]<class T>(Type<T>) {
-      const Geometry geometry(x, gw, params, gy);
-      const int64_t co = gw.size(0) / params.groups, ci = gw.size(1);
-      const uint32_t taps = count32(kOp, product_of(geometry.kernel));
-      const auto channels = static_cast<uint32_t>(ci);
-      const uint32_t pixels = count32(kOp, gy.size(0) * product_of(geometry.out));
-      // Two blocks for each of 132 multiprocessors, of at least 512 pixels.
-      constexpr int64_t kBlocks = 264, kFewest = 512;
-      const int64_t tiles = ceil_div(co, 64) * ceil_div(ci * taps, 64) * params.groups;
-      int64_t splits = ceil_div(kBlocks, tiles);
-      if (splits * kFewest > pixels) splits = ceil_div(pixels, kFewest);
-      if (splits < 1) splits = 1;
-      const int64_t split_pixels = ceil_div(ceil_div(pixels, splits), kSlab) * kSlab;
-      Scratch scratch;
-      const int64_t numbers = numel(gw.shape);
-      auto* part = scratch.take<Wide<T>>(splits * numbers);
-      const WeightGradients<T> p{
-          .geometry = geometry,
-          .pixels = {pixels, Unravel(geometry.out)},
-          .taps = {count32(kOp, ci * taps), Divider(channels), Unravel(geometry.kernel)},
-          .x = x.as<T>(),
-          .gy = gy.as<T>(),
-          .x_strides = strides_of(x),
-          .gy_strides = strides_of(gy),
-          .rows = co,
-          .split_pixels = split_pixels,
-          .part = part,
-          .groups = static_cast<uint32_t>(params.groups),
-          .a_packs = in_packs<T>(gy, co),
-          .b_packs = in_packs<T>(x, ci)};
-      launch_tiles(kOp, p, splits * params.groups, co, ci * taps);
-      launch_join(kOp, numbers, taps, channels, splits, part, gw.as<T>());
-    });
+  if (!conv_weight_gradient_by_library(kOp, x, gy, params, gw)) {
+    if (is_depthwise(gw, params))
+      depthwise_weight_gradient(x, gy, params, gw);
+    else
+      multiply_pixels(x, gy, params, gw);
   }
   if (!gb) return;
   Shape each = Shape::filled(gy.rank(), 1);

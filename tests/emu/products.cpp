@@ -3,12 +3,13 @@
 #include <doctest/doctest.h>
 
 #include <cstdlib>
-#include <string_view>
+#include <string>
 #include <vector>
 
 #include <brume/core/backend.h>
 #include <brume/core/f32_mode.h>
 #include <brume/core/tensor.h>
+#include <brume/cuda/lib/conv_library.h>
 #include <brume/cuda/lib/gemm_library.h>
 
 using namespace brume;
@@ -111,22 +112,45 @@ TEST_CASE("cuBLASLt takes products in all four layouts" *
     }
 }
 
-TEST_CASE("what multiplies products of matrices is told in words") {
+TEST_CASE("what computes products and convolutions is told in words") {
   const auto setting = [](const char* name) {
     const char* text = std::getenv(name);
-    return std::string_view(text ? text : "");
+    return std::string(text ? text : "");
   };
-  const std::string told = backend(DeviceType::cuda).libraries();
-  if (setting("BRUME_GEMM") != "cublaslt")
-    CHECK(told ==
-          "products of matrices: brume's own kernels (BRUME_GEMM=cublaslt asks for cuBLASLt)");
-  else if (setting("BRUME_EMU_LIBRARIES") == "none")
-    CHECK(told ==
-          "products of matrices: brume's own kernels, since libcublasLt.so.12 is not on this "
-          "machine");
-  else
-    CHECK(told == "products of matrices: cuBLASLt 120200");
-  CHECK(cuda::has_gemm_library() == (told.find("own") == std::string::npos));
+  const bool missing = setting("BRUME_EMU_LIBRARIES") == "none";
+  // "what: library version", or why not.
+  const auto state = [&](const std::string& what, const std::string& variable,
+                         const std::string& value, const std::string& library,
+                         const std::string& file) {
+    if (setting(variable.c_str()) != value)
+      return cat(what, "brume's own kernels (", variable, "=", value, " asks for ", library, ")");
+    if (missing) return cat(what, "brume's own kernels, since ", file, " is not on this machine");
+    return cat(what, library, value == "cudnn" ? " 91300" : " 120200");
+  };
+  CHECK(backend(DeviceType::cuda).libraries() ==
+        state("products of matrices: ", "BRUME_GEMM", "cublaslt", "cuBLASLt", "libcublasLt.so.12") +
+            "; " + state("convolutions: ", "BRUME_CONV", "cudnn", "cuDNN", "libcudnn.so.9"));
+  CHECK(cuda::has_gemm_library() == (setting("BRUME_GEMM") == "cublaslt" && !missing));
+  CHECK(cuda::has_conv_library() == (setting("BRUME_CONV") == "cudnn" && !missing));
+}
+
+TEST_CASE("cuDNN takes convolutions, which are products too, and both their gradients" *
+          doctest::skip(!cuda::has_conv_library())) {
+  const Tensor x = zeros({2, 4, 5, 6}, {.device = kCuda, .layout = Layout::channels_last});
+  const Tensor w = zeros({6, 2, 3, 3}, {.device = kCuda, .layout = Layout::channels_last});
+  const Tensor y = zeros({2, 6, 3, 6}, {.device = kCuda, .layout = Layout::channels_last});
+  ConvParams params;
+  params.stride[0] = 2;
+  params.padding[0] = params.padding[1] = 1;
+  params.groups = 2;
+  using Pass = cuda::LibraryConv::Pass;
+  for (const Pass pass : {Pass::forward, Pass::input_gradient, Pass::weight_gradient})
+    for (const F32Mode mode : {F32Mode::exact, F32Mode::tf32, F32Mode::bf16x3})
+      CHECK(cuda::convolve_by_library({pass, x.view(), w.view(), y.view(), params, mode},
+                                      cuda::stream("test")) == (mode != F32Mode::bf16x3));
+  params.padding[1] = 0;  // then y is too wide
+  CHECK(!cuda::convolve_by_library(
+      {Pass::forward, x.view(), w.view(), y.view(), params, F32Mode::exact}, cuda::stream("test")));
 }
 
 }  // namespace
