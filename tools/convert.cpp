@@ -7,15 +7,19 @@
 #include <brume/nn/serialize.h>
 #include <brume/nn/training/checkpoint.h>
 
+#include "data_summary.h"
 #include "run_folder.h"
 #include "task.h"
 
 namespace brume::tools {
 namespace {
 
-io::Metadata sampling_notes(const io::Metadata& notes) {
-  const auto found = notes.find(kSamplingKey);
-  return found == notes.end() ? io::Metadata{} : io::Metadata{*found};
+// What a run's model says, apart from how far its training is.
+io::Metadata model_notes(const io::Metadata& notes) {
+  io::Metadata out;
+  for (const char* key : {kSamplingKey, kDataKey})
+    if (const auto found = notes.find(key); found != notes.end()) out.insert(*found);
+  return out;
 }
 
 // The weights of `in` in a module such as `like` holds.
@@ -25,7 +29,7 @@ void convert_as(const ConvertArguments& a, const std::string& in, const nn::Mode
   const nn::ModelFile like = nn::open_model_file(model_of(a.like));
   const nn::Ref<nn::Module> module = load_model(like);
   nn::load_state(*module, in);
-  nn::save(*module, a.out, sampling_notes(like.notes));
+  nn::save(*module, a.out, model_notes(like.notes));
 }
 
 }  // namespace
@@ -37,7 +41,7 @@ int convert_file(const ConvertArguments& a) {
   if (!a.like.empty()) {
     convert_as(a, in, file);
   } else if (nn::is_checkpoint(file)) {
-    nn::save(*load_model(file), a.out, sampling_notes(file.notes));
+    nn::save(*load_model(file), a.out, model_notes(file.notes));
   } else {
     std::vector<std::pair<std::string, Tensor>> state;
     for (const nn::StoredTensor& t : file.tensors) state.emplace_back(t.name, t.read());

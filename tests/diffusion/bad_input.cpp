@@ -232,7 +232,7 @@ TEST_CASE("times that do not decrease") {
         "sample: time_steps must be finite, but time 1 is nan");
   // Two times of f64, one of f32.
   CHECK(error_of_run({.time_steps = from_vector<double>({1, 1 - 1e-12, 0}, {3})}) ==
-        "sample: time_steps must decrease, but go from 1 to 1 in step 1");
+        "sample: time_steps must decrease, but go from 1 to 1 in step 1 (in f32)");
 }
 
 TEST_CASE("a scheduler whose times are no way down") {

@@ -328,11 +328,11 @@ TEST_CASE("evaluate judges by the data that run and classifier were trained on, 
   REQUIRE(train("tool_judged_by", {"data.holdout_every=3"}) == 0);
   const auto judged = [](const std::string& namer, const std::string& data) {
     return error_of([&] {
-      CHECK(tools::evaluate({.run = "tool_judged_by",
-                             .classifier = namer,
-                             .data = data,
-                             .num = 4,
-                             .draw = {.steps = 3}}) == 0);
+      tools::evaluate({.run = "tool_judged_by",
+                       .classifier = namer,
+                       .data = data,
+                       .num = 4,
+                       .draw = {.steps = 3}});
     });
   };
   CHECK(judged("tool_namer", "") == "");
