@@ -139,7 +139,6 @@ void run(Options o) {
   const std::vector<Scene> held_out = random_scenes(o, o.held_out, rng);
   o.fit.on_report = [](int64_t step, double loss) {
     std::printf("step %5lld  loss %.5f\n", static_cast<long long>(step), loss);
-    std::fflush(stdout);
   };
   const NextFrame model = train(o, scenes, rng);
 
@@ -170,6 +169,7 @@ void run(Options o) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);  // each line as it comes, into a pipe too
   Options o;
   CLI::App app("A MeshGraphNet on advection and diffusion");
   app.add_option("--scenes", o.scenes, "to train on")->capture_default_str();

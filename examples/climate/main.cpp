@@ -58,7 +58,6 @@ struct Pairs {
 nn::FitOptions fit_options(const char* name, const Options& o) {
   return {.steps = o.steps, .lr = 2e-3, .on_report = [name](int64_t step, double loss) {
             std::printf("%s, step %lld: loss %.4f\n", name, static_cast<long long>(step), loss);
-            std::fflush(stdout);
           }};
 }
 
@@ -194,6 +193,7 @@ int run(const Options& o) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);  // each line as it comes, into a pipe too
   CLI::App app("Super-resolution of climate fields");
   Options o;
   app.add_option("--data", o.data, "folder of the temperatures")->capture_default_str();

@@ -76,7 +76,6 @@ void run(Options o) {
                     {.batch_size = o.batch_size, .seed = rng.seed()});
   o.fit.on_report = [](int64_t step, double loss) {
     std::printf("step %5lld  relative error %.4f\n", static_cast<long long>(step), loss);
-    std::fflush(stdout);
   };
   nn::fit(*net, o.fit, [&] {
     const Fields batch{loader.next().x};
@@ -100,6 +99,7 @@ void run(Options o) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);  // each line as it comes, into a pipe too
   Options o;
   CLI::App app("A Fourier neural operator on Darcy flow");
   app.add_option("--samples", o.samples, "to train on")->capture_default_str();

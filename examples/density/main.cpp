@@ -89,7 +89,6 @@ void run(Options o) {
   const diffusion::MSEDSMLoss loss(model, noise);
   o.fit.on_report = [](int64_t step, double value) {
     std::printf("step %5lld  loss %.4f\n", static_cast<long long>(step), value);
-    std::fflush(stdout);
   };
   nn::fit(*model, o.fit, [&] {
     const Tensor arm = arms(o.batch_size, rng);
@@ -127,6 +126,7 @@ void run(Options o) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);  // each line as it comes, into a pipe too
   Options o;
   CLI::App app("A FullyConnected network learns a known score");
   app.add_option("--steps", o.fit.steps, "of training")->capture_default_str();

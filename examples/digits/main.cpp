@@ -108,6 +108,7 @@ void run(const Options& o) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);  // each line as it comes, into a pipe too
   CLI::App app("Solvers at equal network calls, by sliced Wasserstein distance");
   Options o;
   app.add_option("model", o.model, "model.safetensors of a run of digits")->required();

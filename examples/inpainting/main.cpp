@@ -65,15 +65,14 @@ Tensor posterior(const diffusion::AnyModel& model, const Tensor& mask, const Ten
   const Tensor first = slice(scheduler.timesteps(o.steps), 0, 0, 1);
   const Tensor start = scheduler.init_latents(rows, expand(first, {N}), noise);
   const auto show = [](const diffusion::SampleStep& s) {
-    std::printf("\rstep %lld of %lld", static_cast<long long>(s.step),
-                static_cast<long long>(s.steps));
-    std::fflush(stdout);
+    std::fprintf(stderr, "\rstep %lld of %lld", static_cast<long long>(s.step),
+                 static_cast<long long>(s.steps));
     return true;
   };
   const Tensor x =
       sample(denoiser(scheduler, {.score = score}), start, scheduler,
              {.num_steps = o.steps, .solver = diffusion::EulerSolver{}, .on_step = show});
-  std::printf("\n");
+  std::fputs("\n", stderr);
   return reshape(x, each);
 }
 
@@ -126,6 +125,7 @@ int run(const Options& o) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);  // each line as it comes, into a pipe too
   CLI::App app("Flows seen at a few points");
   Options o;
   app.add_option("model", o.model, "a model of flows, as brume train leaves it")->required();

@@ -45,10 +45,10 @@ C read_config(const std::string& path) {
 void write_data(const std::string& config, const std::string& folder) {
   DataNotes notes{.ensemble = read_config<EnsembleOptions>(config)};
   const Tensor vorticity = vorticity_samples(notes.ensemble, [&](int64_t done) {
-    std::printf("\rsamples %lld of %lld", static_cast<long long>(done),
-                static_cast<long long>(notes.ensemble.samples));
-    std::fflush(stdout);
+    std::fprintf(stderr, "\rsamples %lld of %lld", static_cast<long long>(done),
+                 static_cast<long long>(notes.ensemble.samples));
   });
+  std::fputs("\n", stderr);
   const double deviation = std::sqrt(mean(square(vorticity)).item());  // the mean is 0
   notes.unit = deviation / kStandardDeviation;
   const Tensor x = vorticity / notes.unit;
@@ -58,7 +58,7 @@ void write_data(const std::string& config, const std::string& folder) {
   io::write_png_grid(io::join_path(folder, "vorticity.png"),
                      slice(x, 0, 0, std::min<int64_t>(16, x.size(0))),
                      {.scale = 3, .colours = io::Colours::blue_red});
-  std::printf("\n%s: fields %s, standard deviation of the vorticity %.3f\n", folder.c_str(),
+  std::printf("%s: fields %s, standard deviation of the vorticity %.3f\n", folder.c_str(),
               to_string(x.shape()).c_str(), deviation);
 }
 

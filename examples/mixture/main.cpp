@@ -124,6 +124,7 @@ bool judge_stochastic(int64_t count, uint64_t seed) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);  // each line as it comes, into a pipe too
   CLI::App app("Solvers on a mixture of Gaussians whose score is known");
   std::string out = "runs/mixture";
   int64_t count = 100000;

@@ -38,6 +38,7 @@ double mean_distance_to_circle(const Tensor& x) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);  // each line as it comes, into a pipe too
   CLI::App app("A model of one's own: trained, saved and loaded by its name");
   int64_t steps = 2000;
   std::string path = "own_model.safetensors";

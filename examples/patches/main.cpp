@@ -65,7 +65,6 @@ void train(const nn::Ref<EDMPreconditioner>& model, const EDMNoiseScheduler& noi
            .on_report =
                [](int64_t step, double value) {
                  std::printf("step %lld: loss %.4f\n", static_cast<long long>(step), value);
-                 std::fflush(stdout);
                }},
           [&] { return loss(draw_media(4, kTrainedSize, rng), rng); });
 }
@@ -130,6 +129,7 @@ int run(const Options& o) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);  // each line as it comes, into a pipe too
   CLI::App app("Fields eight times larger than the patches that were learned");
   Options o;
   app.add_option("--out", o.out, "folder for the pictures")->capture_default_str();
