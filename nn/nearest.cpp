@@ -9,14 +9,16 @@
 namespace brume::nn {
 namespace {
 
-// Insertions, removals and replacements that turn a into b.
+char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
+// Insertions, removals and replacements that turn a into b; capitals are small letters.
 size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<size_t> row(b.size() + 1);
   for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
   for (size_t i = 1; i <= a.size(); ++i) {
     size_t diagonal = std::exchange(row[0], i);
     for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t replaced = diagonal + (a[i - 1] != b[j - 1]);
+      const size_t replaced = diagonal + (lower(a[i - 1]) != lower(b[j - 1]));
       diagonal = row[j];
       row[j] = std::min({replaced, row[j] + 1, row[j - 1] + 1});
     }
@@ -35,6 +37,9 @@ std::string suggestion(std::string_view wanted, std::span<const std::string_view
     if (d < distance) distance = d, nearest = name;
   }
   if (!nearest.empty()) return cat("; did you mean '", nearest, "'?");
+  constexpr size_t kMostListed = 30;
+  if (names.size() > kMostListed)
+    return cat("; none of the ", names.size(), " known names is like it");
   std::string known;
   for (const std::string_view name : names) known += cat(known.empty() ? "" : ", ", name);
   return cat("; known are ", known);

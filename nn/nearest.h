@@ -6,7 +6,7 @@
 
 namespace brume::nn {
 
-/// "; did you mean 'bias'?" if one of the names is close to `wanted`, else "; known are a, b".
+/// "; did you mean 'bias'?" if a name is close to `wanted`, else the names, or how many they are.
 std::string suggestion(std::string_view wanted, std::span<const std::string_view> names);
 
 }  // namespace brume::nn

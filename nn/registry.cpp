@@ -94,7 +94,7 @@ Ref<Module> construct_once(const std::string& class_name, const Json& arguments)
     throw FormatError(
         cat("construct: no class is registered as ", io::quote(class_name),
             " (files with diffusion models are read by diffusion::load; a class of your own needs "
-            "register_class first)",
+            "nn::register_class first, a diffusion model diffusion::register_model)",
             suggestion(class_name, known)));
   }
   const detail::ConstructionDepth depth;

@@ -43,7 +43,7 @@ void register_class(std::string name) {
 
 /// A new module from its class name and its arguments as JSON text. It is built without memory
 /// first, so that absurd sizes are refused before anything is allocated.
-/// @throws FormatError if the class is unknown (the known ones are listed) or the JSON is not its
+/// @throws FormatError if the class is unknown (the nearest is named) or the JSON is not its
 ///         config; what the constructor throws
 Ref<Module> construct(const std::string& class_name, std::string_view json);
 

@@ -49,8 +49,10 @@ constexpr size_t kLongestKey = 200;  // in a message: the text comes from a file
 std::string list_of(const char* what, const std::vector<std::string>& keys) {
   if (keys.empty()) return "";
   std::string out = cat("\n  ", what, ":");
-  for (size_t i = 0; i < keys.size(); ++i)
+  constexpr size_t kMostListed = 3;
+  for (size_t i = 0; i < std::min(keys.size(), kMostListed); ++i)
     out += cat(i == 0 ? " " : ", ", io::printable(keys[i], kLongestKey));
+  if (keys.size() > kMostListed) out += cat(" and ", keys.size() - kMostListed, " more");
   return out;
 }
 
@@ -173,12 +175,14 @@ void override_arguments(Json& module, const Json& changes, const std::string& wh
 // registered by what loads them, such as diffusion::load, so they may be written before.
 void check_registered(const Module& module, const std::string& path) {
   const std::string name = qualified_name(typeid(module));
-  check<Error>(!registered_name(typeid(module)).empty() || name.starts_with("brume::"), "save: '",
-               path, "' is to hold a ", name,
-               ", which is not registered, so that no program could load it; call "
-               "nn::register_class<",
-               module.class_name(), ">(\"", module.class_name(),
-               "\") first, or write .pt, which holds the state alone");
+  check<Error>(
+      !registered_name(typeid(module)).empty() || name.starts_with("brume::"), "save: '", path,
+      "' is to hold a ", name,
+      ", which is not registered, so that no program could load it; call "
+      "nn::register_class<",
+      module.class_name(), ">(\"", module.class_name(),
+      "\") first (of a diffusion model: diffusion::register_model), or write .pt, which holds the "
+      "state alone");
 }
 
 // The same of the modules among a module's arguments.

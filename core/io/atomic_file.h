@@ -4,6 +4,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <brume/core/io/fs.h>
@@ -13,7 +14,7 @@ namespace brume::io {
 /// Collects bytes in a temporary file beside `path`; commit() puts it in place of `path`, so that a
 /// reader, a crash or a full disk at any moment leaves the old bytes or the new ones. Without
 /// commit() the temporary goes and `path` is untouched.
-/// @throws IoError from every function
+/// @throws IoError from every function, naming `path`
 class AtomicFile {
  public:
   explicit AtomicFile(const std::string& path);
@@ -28,15 +29,20 @@ class AtomicFile {
   void commit();
 
  private:
+  AtomicFile(const std::string& path, std::pair<std::string, File> temporary);
   void flush();
-  std::string path_;
-  File temporary_;
+  std::string path_, temporary_name_;
+  File file_;
   std::vector<std::byte> buffer_;  // many small writes become few
   bool renamed_ = false;
 };
 
 /// Writes a whole file through AtomicFile.
 void write_file(const std::string& path, std::string_view bytes);
+
+/// Before work that ends in such a file: what would keep it from being begun, a folder that is
+/// missing or may not be written into. @throws IoError
+void check_can_write(const std::string& path);
 
 /// Removes what AtomicFiles of killed processes left in `folder`. Call it only while nothing else
 /// writes there (holding the folder's LockFile).

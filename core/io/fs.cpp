@@ -160,11 +160,11 @@ File File::open(const std::string& path) { return open(path, O_RDONLY); }
 File File::append(const std::string& path) { return open(path, O_RDWR | O_CREAT | O_APPEND); }
 File File::update(const std::string& path) { return open(path, O_RDWR | O_CREAT); }
 
-std::optional<File> File::try_create(const std::string& path) {
-  File file(path);
+std::optional<File> File::try_create(const std::string& path, const std::string& known_as) {
+  File file(known_as);
   file.handle_ = open_handle(path, O_WRONLY | O_CREAT | O_EXCL);
   if (file.handle_ >= 0) return file;
-  if (errno != EEXIST) fail_by_errno("create", path);
+  if (errno != EEXIST) fail_by_errno("create", known_as);
   return std::nullopt;
 }
 

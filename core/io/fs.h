@@ -48,8 +48,9 @@ class File {
  public:
   /// For reading. @throws IoError also if it is a folder, a pipe or a device
   static File open(const std::string& path);
-  /// For writing, where nothing stands yet; nothing if something does.
-  static std::optional<File> try_create(const std::string& path);
+  /// For writing, where nothing stands yet; nothing if something does. Its errors name `known_as`:
+  /// the file that it becomes, as a user wrote it.
+  static std::optional<File> try_create(const std::string& path, const std::string& known_as);
   /// For writing at its end; made if missing.
   static File append(const std::string& path);
   /// For reading, and for writing from its start over what is there; made if missing.

@@ -128,12 +128,16 @@ Tensor read_png(const std::string& path, const PngOptions& options) {
   const File file = File::open(path);
   Context context{.source = &file, .end = file.size()};
   PngHandle handle(true, context);
-  int passes = 1;
+  int passes = 1, bits = 0;
   guarded(handle, context, path, [&](png_structp png, png_infop info) {
     start_reading(png, info, options.keep_alpha);
+    bits = png_get_bit_depth(png, info);
     passes = png_set_interlace_handling(png);
     png_read_update_info(png, info);
   });
+  check<FormatError>(bits < 16 || !options.refuse_16_bits, path,
+                     ": a picture of 16 bits a sample, of which 8 would be lost; write the numbers "
+                     "as floats into a .npy file");
   const int64_t C = png_get_channels(handle.png, handle.info);
   const int64_t H = png_get_image_height(handle.png, handle.info);
   const int64_t W = png_get_image_width(handle.png, handle.info);

@@ -14,6 +14,8 @@ bool has_png();
 struct PngOptions {
   /// Keep transparency as a last channel; otherwise it is left out, not blended.
   bool keep_alpha = false;
+  /// A picture of 16 bits a sample is an error instead of being rounded to 8.
+  bool refuse_16_bits = false;
   /// Largest pixel data, in bytes; 0: twice the file and 48 MB, which a picture of one colour may
   /// exceed.
   uint64_t max_pixel_bytes = 0;

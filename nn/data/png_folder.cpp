@@ -5,6 +5,8 @@
 #include <string_view>
 #include <vector>
 
+#include <brume/autograd/ops/reduce.h>
+#include <brume/autograd/ops/shape.h>
 #include <brume/core/io/fs.h>
 #include <brume/core/io/png.h>
 
@@ -35,11 +37,22 @@ Listing listing_of(const std::string& folder) {
   return out;
 }
 
+// A channel of transparency that hides nothing goes; what else it means is the user's to say.
+Tensor read_opaque(const std::string& path) {
+  const Tensor image = io::read_png(path, {.keep_alpha = true, .refuse_16_bits = true});
+  const int64_t C = image.size(0);
+  if (C % 2 == 1) return image;
+  check<FormatError>(min(slice(image, 0, C - 1, C)).item() == 255, path,
+                     ": a picture with transparent pixels, whose colours nobody sees; blend it "
+                     "with a background first");
+  return slice(image, 0, 0, C - 1);
+}
+
 Tensor read_pictures(const std::vector<std::string>& paths) {
   Tensor all;
   size_t bytes = 0;
   for (size_t i = 0; i < paths.size(); ++i) {
-    const Tensor image = relayout(io::read_png(paths[i]), Layout::row_major);
+    const Tensor image = relayout(read_opaque(paths[i]), Layout::row_major);
     if (i == 0) {
       const Shape& s = image.shape();
       all = empty({static_cast<int64_t>(paths.size()), s[0], s[1], s[2]}, {.dtype = DType::u8});

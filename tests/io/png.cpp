@@ -67,7 +67,12 @@ TEST_CASE("PNG: the same pixels give the same bytes, with no time in them") {
   CHECK(!contains(get(folder / "a.png"), "tIME"));
 }
 
-TEST_CASE("PNG: 16 bits are rounded to 8, and fewer are stretched") {
+TEST_CASE("PNG: 16 bits are rounded to 8, or refused if they matter, and fewer are stretched") {
+  const std::string deep = png_bytes({.width = 1, .depth = 16}, {text({0x01, 0x02})});
+  CHECK(contains(refusal(deep, {.refuse_16_bits = true}),
+                 "x.png: a picture of 16 bits a sample, of which 8 would be lost"));
+  const std::string shallow = png_bytes({.width = 2, .depth = 4}, {text({0x5f})});
+  CHECK(bytes_of(load(shallow, {.refuse_16_bits = true})) == text({85, 255}));
   CHECK(bytes_of(load(
             png_bytes({.width = 3, .depth = 16}, {text({0xff, 0xff, 0x01, 0x00, 0x00, 0x80})}))) ==
         text({0xff, 0x01, 0x00}));

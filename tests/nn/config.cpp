@@ -1,11 +1,17 @@
 #include <doctest/doctest.h>
 
 #include <limits>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include <brume/nn/layers/embedding.h>
 #include <brume/nn/layers/unet_block.h>
 #include <brume/nn/models/song_unet.h>
+#include <brume/nn/nearest.h>
 #include <brume/nn/registry.h>
+
+#include "tests/error_of.h"
 
 using namespace brume;
 
@@ -133,7 +139,7 @@ TEST_CASE("arguments that steer the reference's runtime are accepted") {
           "amp_mode": true, "use_apex_gn": true})"));
 }
 
-TEST_CASE("an unknown class is answered with the known ones") {
+TEST_CASE("an unknown class is answered with the nearest, or how many are known") {
   try {
     nn::construct("SongUnet", "{}");
     FAIL("constructed");
@@ -141,8 +147,14 @@ TEST_CASE("an unknown class is answered with the known ones") {
     const std::string text = e.what();
     CHECK(text.find("no class is registered as 'SongUnet'") != text.npos);
     CHECK(text.find("diffusion::load") != text.npos);  // whose classes nn does not know
-    CHECK(text.find("SongUNet") != text.npos);
+    CHECK(text.find("diffusion::register_model") != text.npos);
+    CHECK(text.ends_with("; did you mean 'SongUNet'?"));
   }
+  const std::string far = error_of([] { nn::construct("Nothing_of_this_name", "{}"); });
+  CHECK(far.ends_with(cat("; none of the ", nn::class_names().size(), " known names is like it")));
+  const std::vector<std::string_view> solvers{"heun", "unipc"};
+  CHECK(nn::suggestion("UniPC", solvers) == "; did you mean 'unipc'?");
+  CHECK(nn::suggestion("x", solvers) == "; known are heun, unipc");
   CHECK_THROWS_AS(read(R"({"model": {"module": "Nothing", "args": {}}})"), FormatError);
   CHECK_THROWS_AS(read(R"({"model": "SongUNet"})"), FormatError);
 }

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <string>
@@ -134,6 +135,10 @@ TEST_CASE("everything that does not fit is listed at once, and nothing is change
         "load_state: does not fit UNetBlock\n  missing: norm0.weight\n  unexpected: norm9.weight\n"
         "  other shape: affine.bias is [3], but the module has [16]");
   CHECK(values(*target) == before);
+  // Of many keys the first three are said.
+  const std::string many = error_of([&] { nn::load_state(*target, nn::NamedTensors{}); });
+  CHECK(many.ends_with(cat(" and ", target->state().size() - 3, " more")));
+  CHECK(std::count(many.begin(), many.end(), ',') == 2);
   // Loosely, keys may be missing or left over, but shapes must still fit.
   CHECK(error_of([&] { nn::load_state(*target, state, nn::Strictness::loose); }) ==
         "load_state: does not fit UNetBlock\n  other shape: affine.bias is [3], but the module has "
