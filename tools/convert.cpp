@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include <brume/core/io/atomic_file.h>
 #include <brume/nn/model_file.h>
 #include <brume/nn/serialize.h>
 #include <brume/nn/training/checkpoint.h>
@@ -30,6 +31,7 @@ void convert_as(const ConvertArguments& a, const std::string& in, const nn::Mode
 }  // namespace
 
 int convert_file(const ConvertArguments& a) {
+  io::check_can_write(a.out);
   const std::string in = model_of(a.in);
   const nn::ModelFile file = nn::open_model_file(in);
   if (!a.like.empty()) {

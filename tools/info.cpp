@@ -42,8 +42,19 @@ Json describe(const nn::ModelFile& file) {
   return out;
 }
 
-void print(const Json& all) {
-  constexpr size_t kLongest = 2000;  // texts of a file are shown as far as a terminal bears them
+constexpr size_t kLongest = 2000;  // texts of a file are shown as far as a terminal bears them
+
+void print_tensors(const Json& tensors) {
+  size_t width = 4;
+  for (const Json& t : tensors)
+    width = std::max(width, io::printable(t["name"].get<std::string>(), kLongest).size());
+  for (const Json& t : tensors)
+    std::printf("%-*s  %-5s %s\n", static_cast<int>(width),
+                io::printable(t["name"].get<std::string>(), kLongest).c_str(),
+                t["dtype"].get<std::string>().c_str(), t["shape"].dump().c_str());
+}
+
+void print(const Json& all, bool tensors) {
   const auto line = [](const std::string& key, const std::string& value) {
     std::printf("%-16s %s\n", io::printable(key, kLongest).c_str(),
                 io::printable(value, kLongest).c_str());
@@ -54,14 +65,9 @@ void print(const Json& all) {
     line("config", dump_json(all["config"]));
   }
   for (const auto& note : all["notes"].items()) line(note.key(), note.value().get<std::string>());
-  size_t width = 4;
-  for (const Json& t : all["tensors"])
-    width = std::max(width, io::printable(t["name"].get<std::string>(), kLongest).size());
-  for (const Json& t : all["tensors"])
-    std::printf("%-*s  %-5s %s\n", static_cast<int>(width),
-                io::printable(t["name"].get<std::string>(), kLongest).c_str(),
-                t["dtype"].get<std::string>().c_str(), t["shape"].dump().c_str());
-  std::printf("%zu tensors, %lld elements, %lld bytes\n", all["tensors"].size(),
+  if (tensors) print_tensors(all["tensors"]);
+  std::printf("%zu tensors%s, %lld elements, %lld bytes\n", all["tensors"].size(),
+              tensors ? "" : " (--tensors lists them)",
               static_cast<long long>(all["elements"].get<int64_t>()),
               static_cast<long long>(all["bytes"].get<int64_t>()));
 }
@@ -120,7 +126,7 @@ int info_of_array(const std::string& path, bool json) {
 
 }  // namespace
 
-int info(const std::string& path, bool json) {
+int info(const std::string& path, bool json, bool tensors) {
   if (path.ends_with(".npy")) return info_of_array(path, json);
   Json all = describe(nn::open_model_file(model_of(path)));
   const bool is_run =
@@ -131,7 +137,7 @@ int info(const std::string& path, bool json) {
     return 0;
   }
   if (is_run) print_run(all["run"]);
-  print(all);
+  print(all, tensors);
   return 0;
 }
 

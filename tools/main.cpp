@@ -49,7 +49,7 @@ struct CommandLine {
   tools::SampleArguments sample;
   tools::EvaluateArguments evaluate;
   std::string info_path;
-  bool info_json = false;
+  bool info_json = false, info_tensors = false;
   tools::ConvertArguments convert;
   bool coverage = false;
 
@@ -87,6 +87,13 @@ void add_train(CommandLine& line) {
   CLI::App& app = line.add("train", "train a model as a JSON file says", [](CommandLine& chosen) {
     chosen.train.quiet = chosen.quiet;
     if (chosen.seed >= 0) chosen.train.seed = chosen.seed;
+    // CLI11 gives --set all the words behind it: one that changes nothing is the configuration.
+    std::vector<std::string>& changes = chosen.train.changes;
+    if (chosen.train.config.empty() && !changes.empty() &&
+        changes.back().find('=') == std::string::npos) {
+      chosen.train.config = changes.back();
+      changes.pop_back();
+    }
     chosen.train.device = tools::device_named(chosen.device);
     return tools::train(chosen.train);
   });
@@ -139,17 +146,18 @@ void add_evaluate(CommandLine& line) {
       ->check(whole_number(1))
       ->capture_default_str();
   app.add_flag("--json", evaluate.json, "figures as JSON");
-  app.add_flag("--require", evaluate.require, "exit with 1 if a figure is less than wanted");
+  app.add_flag("--require", evaluate.require, "exit with 1 if a figure is not as wanted");
   add_draw_options(app, evaluate.draw);
   add_device_option(app, line);
 }
 
 void add_files(CommandLine& line) {
   CLI::App& info = line.add("info", "show what a file or a run holds", [](CommandLine& chosen) {
-    return tools::info(chosen.info_path, chosen.info_json);
+    return tools::info(chosen.info_path, chosen.info_json, chosen.info_tensors);
   });
   info.add_option("path", line.info_path, "a model's file, a .npy, or a run folder")->required();
-  info.add_flag("--json", line.info_json, "as JSON");
+  info.add_flag("--json", line.info_json, "as JSON, with all tensors");
+  info.add_flag("--tensors", line.info_tensors, "list every tensor");
 
   CLI::App& convert =
       line.add("convert", "write a model's file in another format, as OUT ends",

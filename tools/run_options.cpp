@@ -46,13 +46,25 @@ void apply_change(Json& json, const std::string& change) {
   }
 }
 
+Tensor read_array(const char* option, const std::string& path, const char* wanted) {
+  try {
+    return io::read_npy(path);
+  } catch (const FormatError& error) {
+    throw FormatError(cat(option, ": wants ", wanted, ": ", error.what()));
+  }
+}
+Tensor read_labels(const DataOptions& o) {
+  return read_array("data.labels", o.labels, "a .npy file");
+}
+
 nn::LabelledImages read_samples(const DataOptions& o) {
   if (io::file_status(o.x).kind != io::FileKind::folder)
-    return {.x = io::read_npy(o.x), .labels = o.labels.empty() ? Tensor{} : io::read_npy(o.labels)};
+    return {.x = read_array("data.x", o.x, "a .npy file or a folder of PNG pictures"),
+            .labels = o.labels.empty() ? Tensor{} : read_labels(o)};
   nn::LabelledImages images = nn::read_png_folder(o.x);
   check<Error>(o.labels.empty() || !images.labels.defined(), "data.labels: leave it out; '", o.x,
                "' has a sub-folder for each class");
-  if (!o.labels.empty()) images.labels = io::read_npy(o.labels);
+  if (!o.labels.empty()) images.labels = read_labels(o);
   return images;
 }
 

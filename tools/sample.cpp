@@ -11,6 +11,7 @@
 
 #include <brume/autograd/mode.h>
 #include <brume/autograd/ops/shape.h>
+#include <brume/core/io/atomic_file.h>
 #include <brume/core/io/fs.h>
 #include <brume/diffusion/ensemble.h>
 #include <brume/diffusion/sample.h>
@@ -237,6 +238,7 @@ int draw_to_file(const SampleArguments& a) {
   const std::string folder = std::filesystem::path(a.out).parent_path().string();
   check<Error>(folder.empty() || io::file_status(folder).kind == io::FileKind::folder,
                "--out: there is no folder '", folder, "'; make it first");
+  io::check_can_write(a.out);
   check(a.num.value_or(1) <= kMostAtOnce, "--num: at most ", kMostAtOnce, " at once, got ",
         a.num.value_or(1), "; draw them in parts with --seeds");
   Sampler sampler = open_sampler(a.path, a.device);

@@ -103,7 +103,8 @@ class ArgumentOf final : public nn::Fields {
 
 // What a network would take without a word: images of another size than it was planned for, and
 // labels where it has no use for any.
-void check_fits(const nn::Module& model, const std::vector<int64_t>& sample, int64_t classes) {
+void check_fits(const nn::Module& model, const std::vector<int64_t>& sample, int64_t classes,
+                const DataOptions& data) {
   const ArgumentOf size(model, "img_resolution"), labels(model, "label_dim");
   check(size.values().empty() || sample.size() > 2,
         "train: the model takes images [N, C, H, W], but the samples of data.x are ", Shape(sample),
@@ -120,7 +121,9 @@ void check_fits(const nn::Module& model, const std::vector<int64_t>& sample, int
           labels.values().front(), ", but the data have ", classes, " classes; ",
           classes == 0 ? "set data.labels, or label_dim to 0"
                        : cat("set label_dim to ", classes,
-                             labels.values().front() == 0 ? ", or leave the labels out" : ""));
+                             labels.values().front() != 0 ? ""
+                             : data.labels.empty()        ? ", or put all pictures into one folder"
+                                                          : ", or leave data.labels out"));
 }
 
 class DiffusionTask : public TrainingTask {
@@ -134,7 +137,7 @@ class DiffusionTask : public TrainingTask {
     const int64_t first[] = {0};
     const Shape shape = data.train->gather(first).x.shape();
     notes_.shape.assign(shape.begin() + 1, shape.end());
-    check_fits(*model_, notes_.shape, classes_);
+    check_fits(*model_, notes_.shape, classes_, o.data);
     notes_.classes = classes_;
     notes_.noise = o.noise;
     notes_.colours = o.data.colours;
@@ -209,6 +212,19 @@ class ClassificationTask : public TrainingTask {
 
 std::string hint_for(const std::vector<int64_t>& sample) {
   return sample.size() == 2 ? "; images of one channel are [N, 1, H, W], in numpy x[:, None]" : "";
+}
+
+std::string channel_hint(const nn::Module& model, const std::vector<int64_t>& sample) {
+  if (sample.size() < 2) return "";
+  const ArgumentOf in(model, "in_channels"), out(model, "out_channels");
+  if (in.values().empty() || out.values().empty()) return "";
+  const int64_t C = sample[0];
+  if (in.values().front() == C && out.values().front() == C) return "";
+  return cat("; set in_channels and out_channels to ", C);
+}
+
+bool is_classifier(const nn::Module& module) {
+  return dynamic_cast<const nn::FullyConnected*>(&module) != nullptr;
 }
 
 std::unique_ptr<TrainingTask> make_task(const RunOptions& options, const RunData& data) {

@@ -31,6 +31,8 @@ class TrainingTask {
 
 /// What is said of samples [H, W] that a model does not take; "" of others.
 std::string hint_for(const std::vector<int64_t>& sample);
+/// What is said where the model's channels are not those of the samples [C, ...]; else "".
+std::string channel_hint(const nn::Module& model, const std::vector<int64_t>& sample);
 
 /// @throws Error if the model does not fit the task or the data
 std::unique_ptr<TrainingTask> make_task(const RunOptions& options, const RunData& data);
@@ -53,6 +55,7 @@ struct SamplingNotes {
   }
 };
 
+bool is_classifier(const nn::Module& module);
 /// Share of samples whose label is the classifier's first choice. @shape x [N, ...]
 double accuracy(const nn::Module& classifier, const Tensor& x, const std::vector<int64_t>& labels);
 

@@ -121,12 +121,13 @@ class Trainer {
 
   /// `news`: what is to be told before a resumed run goes on.
   int run(const std::string& news);
-  std::string doubt() const { return task_->doubt(summary_, options_.data); }
+  std::vector<std::string> doubts() const;
   void dry_run();
 
  private:
   Tensor loss_of(const nn::Batch& batch);
   double step();
+  int go_on(nn::RunDirectory& directory);
   double peak_megabytes() const;  // of the device that trains
   void report(nn::RunLog& log, Clock::time_point begin, int64_t first);
   void write_samples(const nn::RunDirectory& directory);
@@ -146,12 +147,24 @@ class Trainer {
   double grad_norm_ = 0;
 };
 
+// What is taken, but hardly meant.
+std::vector<std::string> Trainer::doubts() const {
+  std::vector<std::string> out;
+  if (const std::string doubt = task_->doubt(summary_, options_.data); !doubt.empty())
+    out.push_back(doubt);
+  if (const int64_t samples = data_.train->size(); options_.batch_size > samples)
+    out.push_back(cat("batch_size is ", options_.batch_size, ", but there are ", samples,
+                      " samples to train on; a batch holds some of them more than once"));
+  return out;
+}
+
 Tensor Trainer::loss_of(const nn::Batch& batch) {
   try {
     return task_->loss({.x = transfer(batch.x, arguments_.device), .label = batch.label}, *rng_);
   } catch (const ShapeError& error) {
     throw ShapeError(cat("train: the model does not take a batch of data.x, ", batch.x.shape(),
-                         ": ", error.what(), hint_for(summary_.identity.shape)));
+                         ": ", error.what(), hint_for(summary_.identity.shape),
+                         channel_hint(*options_.model, summary_.identity.shape)));
   }
 }
 
@@ -249,6 +262,24 @@ int Trainer::run(const std::string& news) {
         arguments_.resume.c_str(), static_cast<long long>(options_.steps));
   if (!news.empty() && !arguments_.quiet) std::printf("resumed with %s\n", news.c_str());
   io::write_file(directory.file("options.json"), nn::config_to_json(options_, 2) + "\n");
+  // Hours later it matters what is left. A divergence would come again from its checkpoint.
+  const auto what_is_left = [&](const std::string& way_on) {
+    const std::optional<std::string> last = nn::latest_checkpoint(folder);
+    return cat("; the run stands at step ", state_.step,
+               last ? cat(", its newest checkpoint is '", *last, "'", way_on)
+                    : ", and has no checkpoint yet");
+  };
+  try {
+    return go_on(directory);
+  } catch (const IoError& error) {
+    throw IoError(cat(error.what(),
+                      what_is_left(cat("; go on from there with: brume train --resume ", folder))));
+  } catch (const GradError& error) {
+    throw GradError(cat(error.what(), what_is_left("")));
+  }
+}
+
+int Trainer::go_on(nn::RunDirectory& directory) {
   nn::RunLog log(directory.path(), state_.step);
   const SignalWatch watch;
   const int64_t first = state_.step;
@@ -265,7 +296,7 @@ int Trainer::run(const std::string& news) {
   save(directory);
   if (state_.step < options_.steps) {
     std::fprintf(stderr, "\nstopped after step %lld; go on with: brume train --resume %s\n",
-                 static_cast<long long>(state_.step), folder.c_str());
+                 static_cast<long long>(state_.step), directory.path().c_str());
     return SignalWatch::exit_code();
   }
   finish(directory);
@@ -338,8 +369,8 @@ int train(const TrainArguments& arguments) {
   if (!arguments.resume.empty()) news = to_string(accepted_changes(options, arguments.resume));
   options.model->to(arguments.device);
   Trainer trainer(options, arguments);
-  const std::string doubt = trainer.doubt();
-  if (!doubt.empty()) std::fprintf(stderr, "brume: train: %s\n", doubt.c_str());
+  for (const std::string& doubt : trainer.doubts())
+    std::fprintf(stderr, "brume: train: %s\n", doubt.c_str());
   if (arguments.dry_run) {
     trainer.dry_run();
     return 0;

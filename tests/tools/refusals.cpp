@@ -1,5 +1,6 @@
 // What the program says to options that it does not take.
 
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -9,6 +10,7 @@
 
 #include <brume/autograd/mode.h>
 #include <brume/core/backend.h>
+#include <brume/core/io/fs.h>
 #include <brume/core/io/png.h>
 #include <brume/core/io/zip.h>
 #include <brume/nn/model_file.h>
@@ -83,7 +85,9 @@ TEST_CASE("options without meaning are named as the user wrote them") {
       {{net + "img_resolution=8"}, {"img_resolution is 8 x 8", "data.x, [C, H, W], are [1, 4, 4]"}},
       {{net + "label_dim=0"}, {"label_dim is 0", "2 classes"}},
       {{"data.labels="}, {"label_dim is 2", "data.labels"}},
-      {{net + "in_channels=2"}, {"data.x", "[2, 1, 4, 4]"}},
+      {{net + "in_channels=2"},
+       {"data.x", "[2, 1, 4, 4]", "set in_channels and out_channels to 1"}},
+      {{net + "out_channels=3"}, {"data.x", "set in_channels and out_channels to 1"}},
       {{net + "model_channels=34"}, {"model_channels"}},
       {{net + "model_channels=1048576"},
        {"more than", "parameters"}},  // absurd, and refused without memory
@@ -149,6 +153,45 @@ TEST_CASE("what a model's file says of its samples may be anything, and is check
   check_says(refusal(R"({"shape": [1, 0, 4], "classes": 2})"), {"a shape of positive sizes"});
 }
 
+TEST_CASE("a file that cannot be written is named as the user did, before a model is read") {
+  const test::TemporaryFolder folder;
+  std::filesystem::create_directory(folder / "x.npy");
+  tools::SampleArguments drawn = four_samples("tool_missing");
+  drawn.out = folder / "x.npy";
+  CHECK(error_of([&] { tools::sample(drawn); }) ==
+        "cannot write '" + drawn.out + "': it is a folder, not a file");
+  const std::string out = folder / "absent/model.pt";
+  CHECK(error_of([&] { tools::convert_file({.in = "tool_missing", .out = out}); }) ==
+        "cannot create '" + out + "': No such file or directory");
+}
+
+TEST_CASE("a run that cannot be written says where it stands and how to go on") {
+  static decltype(io::SystemCalls::write) real;
+  real = io::system_calls().write;
+  // Reports fit on the disk, checkpoints no longer.
+  static int large;
+  large = 0;
+  io::system_calls().write = [](int file, const void* data, size_t bytes) -> int64_t {
+    if (bytes < 8000 || ++large == 1) return real(file, data, bytes);
+    errno = ENOSPC;
+    return -1;
+  };
+  const std::string text = error_of([] { train("tool_full", {}); });
+  io::system_calls().write = real;
+  check_says(text, {"cannot write 'tool_full/checkpoints/step_000000002.safetensors'",
+                    "No space left on device", "the run stands at step 2",
+                    "its newest checkpoint is 'tool_full/checkpoints/step_000000001.safetensors'",
+                    "brume train --resume tool_full"});
+  CHECK(train("tool_full", {}, true) == 0);
+}
+
+TEST_CASE("a run that diverges says at which step and what is left of it") {
+  check_says(error_of([] {
+               train("tool_diverged", {"optimizer.name=sgd", "optimizer.lr=1e30", "steps=9"});
+             }),
+             {"the loss of step", "the run stands at step", "its newest checkpoint is 'tool_"});
+}
+
 TEST_CASE("a run folder stands for its model, and a model for its run folder") {
   REQUIRE(train("tool_place", {"data.holdout_every=3"}) == 0);
   CHECK(tools::info("tool_place", true) == 0);
@@ -188,6 +231,19 @@ TEST_CASE("a folder of pictures is a data set, its sub-folders are the classes")
   CHECK(pixels.back() == 'd' - 1);
   CHECK(train("tool_of_pictures", {"data.x=tool_pictures", "data.labels="}) == 0);
 
+  CHECK(error_of([] {
+          train("tool_of_pictures",
+                {"data.x=tool_pictures", "data.labels=", "model.args.model.args.label_dim=0"});
+        }).ends_with("set label_dim to 2, or put all pictures into one folder"));
+
+  // Transparency that hides nothing goes.
+  io::write_png("tool_pictures/dogs/2.png", full({2, 4, 4}, 255, {.dtype = DType::u8}));
+  CHECK(nn::all_of(*tools::open_data({.x = "tool_pictures", .labels = ""}).train).x.shape() ==
+        Shape{4, 1, 4, 4});
+  io::write_png("tool_pictures/dogs/2.png", full({2, 4, 4}, 254, {.dtype = DType::u8}));
+  check_says(error_of([] { tools::open_data({.x = "tool_pictures", .labels = ""}); }),
+             {"tool_pictures/dogs/2.png", "transparent pixels"});
+
   io::write_png("tool_pictures/dogs/2.png", zeros({3, 4, 4}, {.dtype = DType::u8}));
   const auto refusal = [] {
     return error_of([] { tools::open_data({.x = "tool_pictures", .labels = ""}); });
@@ -197,6 +253,20 @@ TEST_CASE("a folder of pictures is a data set, its sub-folders are the classes")
   check_says(refusal(), {"tool_pictures/birds", "no .png"});
   std::filesystem::create_directories("tool_pictures/birds/owls");
   check_says(refusal(), {"tool_pictures/birds/owls", "inside a class's"});
+}
+
+TEST_CASE("a file that holds no array is named as the option that wants one") {
+  const auto refusal = [](const std::string& x) {
+    return error_of([&] { tools::open_data({.x = x, .labels = ""}); });
+  };
+  std::ofstream("tool_empty.npy");
+  std::ofstream("tool_text.png") << "a picture of a cat";
+  io::write_png("tool_picture.png", zeros({1, 4, 4}, {.dtype = DType::u8}));
+  for (const char* file : {"tool_empty.npy", "tool_text.png", "tool_picture.png"})
+    check_says(refusal(file), {"data.x: wants a .npy file or a folder of PNG pictures", file});
+  std::filesystem::create_directories("tool_texts");
+  std::ofstream("tool_texts/1.png") << "a picture of a cat";
+  check_says(refusal("tool_texts"), {"tool_texts/1.png: not a sound PNG"});
 }
 
 TEST_CASE("a state without a class is no dead end: it gets that of the run it came from") {
@@ -228,7 +298,17 @@ TEST_CASE("a checkpoint is converted with its averaged weights, and latest is th
   CHECK(tools::info("tool_fields.npy", true) == 0);
 }
 
-TEST_CASE("evaluate fails on a figure that is less than wanted, if it is asked to") {
+TEST_CASE("evaluate names what it was given: no run, or a classifier that is none") {
+  REQUIRE(train("tool_named", {"data.holdout_every=3"}) == 0);
+  tools::EvaluateArguments judged{
+      .run = "tool_named/nope", .classifier = "tool_named", .num = 4, .draw = {.steps = 3}};
+  CHECK(error_of([&] { tools::evaluate(judged); }) == "evaluate: there is no 'tool_named/nope'");
+  judged.run = "tool_named";
+  check_says(error_of([&] { tools::evaluate(judged); }),
+             {"--classifier: 'tool_named' holds a EDMPreconditioner", "task classification"});
+}
+
+TEST_CASE("evaluate fails on a figure that is not as wanted, if it is asked to") {
   REQUIRE(train("tool_judged", {"data.holdout_every=3"}) == 0);
   const auto net = nn::make<nn::FullyConnected>({.in_features = 16, .out_features = 2});
   const NoGrad no_grad;
