@@ -24,7 +24,10 @@ Tensor convert_label(const Tensor& label, DType dtype) {
 }  // namespace
 
 BaseAffinePreconditioner::BaseAffinePreconditioner(AnyModel model) : model_(std::move(model)) {
-  if (model_.module()) child("model", model_.module());
+  if (model_.module())
+    child("model", model_.module());
+  else
+    made_from_no_config("holds a lambda, not a module, and so cannot be saved or cloned");
 }
 
 Tensor BaseAffinePreconditioner::operator()(const Tensor& x, const Tensor& t,

@@ -45,7 +45,9 @@ class OneOrMany {
   /// `count` values. @throws ShapeError naming `who` if it is a list of another length
   std::vector<T> expand(size_t count, std::string_view who) const {
     if (!many_) return std::vector<T>(count, values_[0]);
-    check(values_.size() == count, who, ": takes one value or ", count, ", got ", values_.size());
+    check(values_.size() == count, who, ": takes one value or a list of ", count,
+          ", got a list of ", values_.size(),
+          values_.size() == 1 ? "; without its brackets it is one value for all" : "");
     return values_;
   }
 

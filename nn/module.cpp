@@ -167,10 +167,16 @@ std::string Module::class_name() const {
   return name.empty() ? unqualified_name(typeid(*this)) : name;
 }
 
+void Module::check_recipe() const {
+  if (recipe_) return;
+  check<Error>(no_config_.empty(), class_name(), ": ", no_config_);
+  throw Error(cat(class_name(),
+                  ": its arguments are not known; give its Config a method fields() and construct "
+                  "it with nn::make"));
+}
+
 void Module::visit_config(Fields& v) const {
-  check<Error>(recipe_ != nullptr, class_name(),
-               ": its arguments are not known; give its Config a method fields() and construct it "
-               "with nn::make");
+  check_recipe();
   recipe_->visit(v);
 }
 
@@ -235,9 +241,7 @@ void Module::add_child(std::string name, Ref<Module> module) {
 }
 
 Ref<Module> clone_module(const Module& module) {
-  check<Error>(module.recipe_ != nullptr, module.class_name(),
-               ": cannot be cloned, its arguments are not known; give its Config a method fields() "
-               "and construct it with nn::make");
+  module.check_recipe();
   CloneModules edit;
   const Construction allocate(Construction::Mode::allocate);
   const Ref<Module> copy = module.recipe_->build(edit);

@@ -136,6 +136,9 @@ class Module {
   /// make() was called with is noted by itself.
   template <class M>
   void made_from(typename M::Config config);
+  /// For a constructor that was given what no file can hold: what is said of the module when it is
+  /// to be saved or cloned, such as "holds a lambda and cannot be saved".
+  void made_from_no_config(std::string why) { no_config_ = std::move(why); }
 
  private:
   /// What a module was made from.
@@ -173,7 +176,9 @@ class Module {
   std::unordered_set<std::string> names_;  // of all of these
   bool training_ = true;
   std::shared_ptr<Generator> rng_;
+  void check_recipe() const;
   std::shared_ptr<const Recipe> recipe_;
+  std::string no_config_;
 };
 
 template <class M>

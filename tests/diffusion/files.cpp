@@ -8,6 +8,7 @@
 #include <brume/diffusion/preconditioners.h>
 #include <brume/nn/serialize.h>
 
+#include "tests/error_of.h"
 #include "tests/temporary_folder.h"
 
 using namespace brume;
@@ -31,4 +32,13 @@ TEST_CASE("a preconditioner made around a network is rebuilt, with the network, 
   const Tensor x = normal({2, 1, 8, 8}, rng), t = exp(normal({2}, rng));
   const diffusion::AnyModel again(loaded);
   CHECK(again(x, t).to_vector<float>() == edm(x, t).to_vector<float>());
+}
+
+TEST_CASE("a preconditioner around a lambda says why it is not saved") {
+  const auto same = [](const Tensor& x, const Tensor&, const diffusion::Condition&) { return x; };
+  const auto edm = nn::make<diffusion::EDMPreconditioner>(diffusion::AnyModel(same),
+                                                          diffusion::EDMPreconditionerConfig{});
+  const test::TemporaryFile file("lambda.safetensors");
+  CHECK(error_of([&] { nn::save(*edm, file.path); }) ==
+        "EDMPreconditioner: holds a lambda, not a module, and so cannot be saved or cloned");
 }

@@ -166,7 +166,7 @@ TEST_CASE("the older losses say what does not fit") {
   CHECK(error_of([] { VPLoss({.epsilon_t = 1}); }) == "VPLoss: epsilon_t must be in (0, 1), got 1");
   CHECK(error_of([&] {
           (void)EDMLoss({.sigma_data = {1, 2}})(perfect(images), images, rng);
-        }) == "EDMLoss: takes one value or 1, got 2");
+        }) == "EDMLoss: takes one value or a list of 1, got a list of 2");
   CHECK(error_of([&] {
           (void)EDMLoss()(perfect(ones({2, 1, 4, 3})), images, rng);
         }) == "EDMLoss: the network returned [2, 1, 4, 3] for images of [2, 1, 4, 4]");
