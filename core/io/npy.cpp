@@ -200,7 +200,7 @@ NpyFile open_npy(const std::string& path, const NpyOptions& options) {
                      " bytes, but only ", left, " follow the header");
   check<FormatError>(options.allow_trailing_bytes || bytes == left, path, ": ", left - bytes,
                      " bytes follow the array; allow_trailing_bytes accepts them");
-  return {std::move(file), std::move(array), *header.fortran_order};
+  return {std::move(file), array, *header.fortran_order};
 }
 
 }  // namespace

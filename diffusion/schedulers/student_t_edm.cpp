@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include <brume/autograd/ops/pointwise.h>
+
 namespace brume::diffusion {
 
 StudentTEDMNoiseScheduler::StudentTEDMNoiseScheduler(const Config& config)

@@ -130,7 +130,7 @@ FourierLayer::FourierLayer(const Config& c) {
     return;
   }
   if (first.is_name) {
-    const std::vector<double> f = numbers(1);
+    const std::vector<double>& f = numbers(1);
     const int64_t vectors = named_count(first.name, static_cast<int64_t>(f.size()), n);
     frequencies_ = buffer("frequencies", {n, vectors}, [kinds = first.name, f, n] {
       return matrix(named_frequencies(kinds, f, n), n);
