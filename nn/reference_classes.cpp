@@ -16,22 +16,14 @@ constexpr const char* kOurs = "brume";  // the module of classes that the refere
 
 const std::vector<ReferenceClass>& classes() {
   // All that derive from the reference's Module; no file there holds another one. Without
-  // ConvLayer, TransposeConvLayer and ConvGRULayer: their activation is an object, which no file
-  // can say.
+  // ConvLayer, TransposeConvLayer, ConvGRULayer and the Conv*FCLayers: their activation is an
+  // object, which no file can say.
   static const std::vector<ReferenceClass> table = {
       {"AFNO", "AFNO", "physicsnemo.models.afno.afno", kFirstVersion},
       {"AFNO2DLayer", "AFNO2DLayer", "physicsnemo.nn.module.afno_layers", kFirstVersion},
       {"ConcatConditionWrapper", "ConcatConditionWrapper",
        "physicsnemo.diffusion.utils.model_wrappers", kFirstVersion},
-      {"Conv1dFCLayer", "Conv1dFCLayer", "physicsnemo.nn.module.fully_connected_layers",
-       kFirstVersion},
-      {"Conv2dFCLayer", "Conv2dFCLayer", "physicsnemo.nn.module.fully_connected_layers",
-       kFirstVersion},
-      {"Conv3dFCLayer", "Conv3dFCLayer", "physicsnemo.nn.module.fully_connected_layers",
-       kFirstVersion},
       {"ConvDetokenizer", "ConvDetokenizer", "physicsnemo.nn.module.dit_layers", kFirstVersion},
-      {"ConvNdFCLayer", "ConvNdFCLayer", "physicsnemo.nn.module.fully_connected_layers",
-       kFirstVersion},
       {"CorrDiffRegressionUNet", "CorrDiffRegressionUNet",
        "physicsnemo.models.diffusion_unets.unet", "0.2.0"},
       {"DhariwalUNet", "DhariwalUNet", "physicsnemo.models.diffusion_unets.dhariwal_unet",

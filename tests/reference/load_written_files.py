@@ -77,7 +77,8 @@ def check(path, case, tensors):
 
 
 # Their activation is an object, so that PhysicsNeMo writes no file of them.
-NOT_IN_FILES = {"ConvLayer", "TransposeConvLayer", "ConvGRULayer"}
+NOT_IN_FILES = {"ConvLayer", "TransposeConvLayer", "ConvGRULayer", "Conv1dFCLayer", "Conv2dFCLayer", "Conv3dFCLayer",
+                "ConvNdFCLayer"}
 
 
 def modules_of_the_reference():
