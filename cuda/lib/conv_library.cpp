@@ -2,10 +2,8 @@
 
 #include <cuda_runtime.h>
 #include <cudnn.h>
-#include <dlfcn.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -13,6 +11,7 @@
 #include <vector>
 
 #include <brume/core/error.h>
+#include <brume/cuda/lib/shared_library.h>
 #include <brume/cuda/scratch.h>
 
 namespace brume::cuda {
@@ -36,40 +35,26 @@ struct Library {
   bool usable = false;
 };
 
-bool is_wanted() {
-  const char* text = std::getenv("BRUME_CONV");
-  const std::string_view wanted = text ? text : "own";
-  check<Error>(wanted == "own" || wanted == "cudnn", "BRUME_CONV: wants own or cudnn, got ",
-               wanted);
-  return wanted == "cudnn";
-}
-
 /// Why the library is not usable; empty if it is.
 std::string open(Library& l) {
-  void* const opened = dlopen(kFile, RTLD_NOW | RTLD_LOCAL);
-  if (!opened) return "is not on this machine";
-  const char* missing = nullptr;
-  const auto find = [&]<class F>(const char* name, F*& function) {
-    function = reinterpret_cast<F*>(dlsym(opened, name));
-    if (!function) missing = name;
-  };
-  find("cudnnGetVersion", l.get_version);
-  find("cudnnCreate", l.create);
-  find("cudnnSetStream", l.set_stream);
-  find("cudnnBackendCreateDescriptor", l.create_descriptor);
-  find("cudnnBackendDestroyDescriptor", l.destroy_descriptor);
-  find("cudnnBackendSetAttribute", l.set);
-  find("cudnnBackendGetAttribute", l.get);
-  find("cudnnBackendFinalize", l.finalize);
-  find("cudnnBackendExecute", l.execute);
-  if (missing) return cat("lacks ", missing);
+  SharedLibrary file(kFile);
+  file.find("cudnnGetVersion", l.get_version);
+  file.find("cudnnCreate", l.create);
+  file.find("cudnnSetStream", l.set_stream);
+  file.find("cudnnBackendCreateDescriptor", l.create_descriptor);
+  file.find("cudnnBackendDestroyDescriptor", l.destroy_descriptor);
+  file.find("cudnnBackendSetAttribute", l.set);
+  file.find("cudnnBackendGetAttribute", l.get);
+  file.find("cudnnBackendFinalize", l.finalize);
+  file.find("cudnnBackendExecute", l.execute);
+  if (!file.reason().empty()) return file.reason();
   if (l.create(&l.handle) != CUDNN_STATUS_SUCCESS) return "does not start";
   return {};
 }
 
 Library find_library() {
   Library l;
-  if (!is_wanted()) {
+  if (!asks_for("BRUME_CONV", "cudnn")) {
     l.state = "convolutions: brume's own kernels (BRUME_CONV=cudnn asks for cuDNN)";
     return l;
   }

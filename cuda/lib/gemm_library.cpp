@@ -2,15 +2,14 @@
 
 #include <cublasLt.h>
 #include <cuda_runtime.h>
-#include <dlfcn.h>
 
 #include <array>
-#include <cstdlib>
 #include <map>
 #include <mutex>
 #include <string_view>
 
 #include <brume/core/error.h>
+#include <brume/cuda/lib/shared_library.h>
 #include <brume/cuda/memory.h>
 
 namespace brume::cuda {
@@ -36,42 +35,28 @@ struct Library {
   bool usable = false;
 };
 
-bool is_wanted() {
-  const char* text = std::getenv("BRUME_GEMM");
-  const std::string_view wanted = text ? text : "own";
-  check<Error>(wanted == "own" || wanted == "cublaslt", "BRUME_GEMM: wants own or cublaslt, got ",
-               wanted);
-  return wanted == "cublaslt";
-}
-
 /// Why the library is not usable; empty if it is.
 std::string open(const std::string& file, Library& l) {
-  void* const opened = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (!opened) return "is not on this machine";
-  const char* missing = nullptr;
-  const auto find = [&]<class F>(const char* name, F*& function) {
-    function = reinterpret_cast<F*>(dlsym(opened, name));
-    if (!function) missing = name;
-  };
-  find("cublasLtGetVersion", l.get_version);
-  find("cublasLtCreate", l.create);
-  find("cublasLtMatmulDescCreate", l.create_product);
-  find("cublasLtMatmulDescSetAttribute", l.set_product);
-  find("cublasLtMatrixLayoutCreate", l.create_layout);
-  find("cublasLtMatrixLayoutSetAttribute", l.set_layout);
-  find("cublasLtMatmulPreferenceCreate", l.create_preference);
-  find("cublasLtMatmulPreferenceSetAttribute", l.set_preference);
-  find("cublasLtMatmulPreferenceDestroy", l.destroy_preference);
-  find("cublasLtMatmulAlgoGetHeuristic", l.choose);
-  find("cublasLtMatmul", l.multiply);
-  if (missing) return cat("lacks ", missing);
+  SharedLibrary opened(file);
+  opened.find("cublasLtGetVersion", l.get_version);
+  opened.find("cublasLtCreate", l.create);
+  opened.find("cublasLtMatmulDescCreate", l.create_product);
+  opened.find("cublasLtMatmulDescSetAttribute", l.set_product);
+  opened.find("cublasLtMatrixLayoutCreate", l.create_layout);
+  opened.find("cublasLtMatrixLayoutSetAttribute", l.set_layout);
+  opened.find("cublasLtMatmulPreferenceCreate", l.create_preference);
+  opened.find("cublasLtMatmulPreferenceSetAttribute", l.set_preference);
+  opened.find("cublasLtMatmulPreferenceDestroy", l.destroy_preference);
+  opened.find("cublasLtMatmulAlgoGetHeuristic", l.choose);
+  opened.find("cublasLtMatmul", l.multiply);
+  if (!opened.reason().empty()) return opened.reason();
   if (l.create(&l.handle) != CUBLAS_STATUS_SUCCESS) return "does not start";
   return {};
 }
 
 Library find_library() {
   Library l;
-  if (!is_wanted()) {
+  if (!asks_for("BRUME_GEMM", "cublaslt")) {
     l.state = "products of matrices: brume's own kernels (BRUME_GEMM=cublaslt asks for cuBLASLt)";
     return l;
   }
