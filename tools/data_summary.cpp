@@ -6,7 +6,6 @@
 #include <numeric>
 
 #include <brume/nn/config_json.h>
-#include <brume/nn/model_file.h>
 
 namespace brume::tools {
 namespace {
@@ -89,18 +88,13 @@ DataSummary summary_of(const nn::Dataset& data) {
   return out;
 }
 
-bool says_its_data(const std::string& file) {
-  return nn::open_model_file(file).notes.contains(kDataKey);
-}
-
-void check_same_data(const std::string& file, const DataIdentity& now, const char* who,
+void check_same_data(const nn::ModelFile& file, const DataIdentity& now, const char* who,
                      const char* otherwise) {
-  const io::Metadata notes = nn::open_model_file(file).notes;
-  const auto before = notes.find(kDataKey);
-  check<FormatError>(before != notes.end(), who, ": '", file,
+  const auto before = file.notes.find(kDataKey);
+  check<FormatError>(before != file.notes.end(), who, ": '", file.path,
                      "' does not say on which data it was trained; ", otherwise);
   const auto differences = nn::config_differences(before->second, nn::config_to_json(now));
-  check<Error>(differences.empty(), who, ": the data are not those that '", file,
+  check<Error>(differences.empty(), who, ": the data are not those that '", file.path,
                "' was trained on: ", to_string(differences),
                "; --data and --labels say where these lie now, or ", otherwise);
 }

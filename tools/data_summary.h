@@ -7,6 +7,7 @@
 
 #include <brume/nn/config.h>
 #include <brume/nn/data/dataset.h>
+#include <brume/nn/model_file.h>
 
 namespace brume::tools {
 
@@ -40,12 +41,9 @@ DataSummary summary_of(const nn::Dataset& data);
 /// Where a model's file keeps the identity of the data that it was trained on.
 inline constexpr const char* kDataKey = "brume.data";
 
-/// Whether a model's file says on which data it was trained.
-bool says_its_data(const std::string& file);
-
 /// Data may be moved, but not exchanged. `otherwise`: what else there is to do.
 /// @throws FormatError naming `who` if the file does not say its data; Error if they are others
-void check_same_data(const std::string& file, const DataIdentity& now, const char* who,
+void check_same_data(const nn::ModelFile& file, const DataIdentity& now, const char* who,
                      const char* otherwise);
 
 }  // namespace brume::tools

@@ -106,20 +106,18 @@ std::string shortfalls(const Verdict& v) {
   return out;
 }
 
-// A classifier that knows the samples by heart would be right on those "only looked at".
-void check_classifier(const std::string& file, const DataIdentity& data) {
-  if (says_its_data(file))
+// Trained on `data`: one that knows the samples by heart would be right on those "only looked at".
+nn::Ref<nn::Module> open_classifier(const std::string& path, const DataIdentity& data) {
+  const nn::ModelFile file = nn::open_model_file(model_of(path));
+  if (file.notes.contains(kDataKey))
     check_same_data(file, data, "evaluate: --classifier",
                     "train the classifier with the run's data options");
   else
     std::fprintf(stderr,
                  "brume: evaluate: '%s' does not say on which data it was trained; its figures "
                  "hold only if it never saw those that the run only looked at\n",
-                 file.c_str());
-}
-
-nn::Ref<nn::Module> open_classifier(const std::string& path) {
-  nn::Ref<nn::Module> model = load_model(nn::open_model_file(model_of(path)));
+                 file.path.c_str());
+  nn::Ref<nn::Module> model = load_model(file);
   check<Error>(is_classifier(*model), "--classifier: '", path, "' holds a ", model->class_name(),
                ", which names no samples; wants a run of the task classification, such as "
                "examples/digits/classifier.json");
@@ -143,11 +141,11 @@ int evaluate(const EvaluateArguments& a) {
   check<Error>(a.num >= 2 * groups, "evaluate: --num is ", a.num, ", wanted at least ", 2 * groups,
                ": the distance between two samples of a class takes two of each");
   const DataIdentity identity = summary_of(*data.train).identity;
-  check_same_data(model_of(a.run), identity, "evaluate", "train it again");
-  if (!a.classifier.empty()) check_classifier(model_of(a.classifier), identity);
+  const nn::ModelFile model = nn::open_model_file(model_of(a.run));
+  check_same_data(model, identity, "evaluate", "train it again");
   const nn::Ref<nn::Module> classifier =
-      a.classifier.empty() ? nn::Ref<nn::Module>() : open_classifier(a.classifier);
-  const Sampler sampler = open_sampler(a.run, a.device);
+      a.classifier.empty() ? nn::Ref<nn::Module>() : open_classifier(a.classifier, identity);
+  const Sampler sampler = open_sampler(model, a.device);
   const Points train = all_points(*data.train), held = all_points(*data.holdout);
 
   std::vector<int64_t> listed(static_cast<size_t>(groups));

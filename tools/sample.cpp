@@ -109,8 +109,7 @@ void check_solver(const DrawOptions& o) {
   throw Error(cat("--churn: ", o.solver, " puts no noise back; the solvers ", others, " do"));
 }
 
-Sampler open_sampler(const std::string& path, Device device) {
-  const nn::ModelFile file = nn::open_model_file(model_of(path));
+Sampler open_sampler(const nn::ModelFile& file, Device device) {
   Sampler sampler{.model = load_model(file), .notes = {}};
   check<Error>(diffusion::is_model(*sampler.model), "'", file.path, "' holds a ",
                sampler.model->class_name(),
@@ -254,7 +253,7 @@ int draw_to_file(const SampleArguments& a) {
   io::check_can_write(a.out);
   check(a.num.value_or(1) <= kMostAtOnce, "--num: at most ", kMostAtOnce, " at once, got ",
         a.num.value_or(1), "; draw them in parts with --seeds");
-  Sampler sampler = open_sampler(a.path, a.device);
+  Sampler sampler = open_sampler(nn::open_model_file(model_of(a.path)), a.device);
   if (!a.shape.empty()) change_shape(sampler.notes, a.shape);
   const std::vector<int64_t>& shape = sampler.notes.shape;
   check(!a.out.ends_with(".png") || shape.empty() || is_picture(shape), "--out: samples of shape ",

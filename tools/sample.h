@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include <brume/nn/model_file.h>
+
 #include "task.h"
 
 namespace brume::tools {
@@ -16,9 +18,9 @@ struct Sampler {
   SamplingNotes notes;
 };
 
-/// From a run folder or a model's file (see model_of), in evaluation mode on the device.
+/// What a model's file holds, in evaluation mode on the device.
 /// @throws Error if it is no diffusion model
-Sampler open_sampler(const std::string& path, Device device);
+Sampler open_sampler(const nn::ModelFile& file, Device device);
 
 inline constexpr int64_t kMostSteps = 1'000'000;
 inline constexpr double kChurn = 40;  // of the stochastic solvers, unless another is asked for

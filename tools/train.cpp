@@ -303,7 +303,8 @@ void Trainer::finish(const nn::RunDirectory& directory) {
 int Trainer::run(const std::string& news) {
   std::optional<std::string> newest;
   if (!arguments_.resume.empty()) newest = nn::whole_checkpoint(arguments_.resume);
-  if (newest) check_same_data(*newest, summary_.identity, "--resume", "begin a new run");
+  if (newest)
+    check_same_data(nn::open_model_file(*newest), summary_.identity, "--resume", "begin a new run");
   const std::string folder = run_folder(arguments_);
   nn::RunDirectory directory(folder);
   check<IoError>(is_same_folder(folder, arguments_.resume) || !nn::has_checkpoint(folder),
