@@ -30,11 +30,10 @@ struct SampleOptions {
 /// are on; wrap it in NoGrad otherwise. Works with a copy of the solver, so that runs may share
 /// one.
 /// @shape  xN and the result [B, ...]
-/// @throws ShapeError if time_steps do not decrease or end below 0, a step returns another shape,
-/// or
-///         the denoiser is of a process with other noise levels than the scheduler's; Error if
-///         denoiser or solver are empty, or x is not finite after a step, naming the step, its time
-///         and noise level
+/// @throws ShapeError if times do not decrease or end below 0, a step returns another shape, or
+///         the denoiser's process has other noise levels than the scheduler; Error if denoiser or
+///         solver are empty, or x is not finite after a step, naming the step, its time and noise
+///         level
 Tensor sample(const Denoiser& denoiser, const Tensor& xN, const NoiseScheduler& scheduler,
               const SampleOptions& options = {});
 
