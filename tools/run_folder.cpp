@@ -18,7 +18,8 @@ namespace brume::tools {
 
 std::string model_of(const std::string& path) {
   if (io::file_status(path).kind != io::FileKind::folder) {
-    const bool names_another = io::name_of(path) == "latest" && run_of(path) != io::folder_of(path);
+    const bool names_another =
+        io::name_of(path) == nn::kLatestCheckpoint && run_of(path) != io::folder_of(path);
     return names_another ? nn::whole_checkpoint(run_of(path)).value_or(path) : path;
   }
   const std::string finished = io::join_path(path, "model.safetensors");
@@ -47,7 +48,7 @@ nn::Ref<nn::Module> load_model(const nn::ModelFile& file) {
 std::string run_of(const std::string& path) {
   if (io::file_status(path).kind == io::FileKind::folder) return path;
   const std::string folder = io::folder_of(path);
-  return io::name_of(folder) == "checkpoints" ? io::folder_of(folder) : folder;
+  return io::name_of(folder) == nn::kCheckpointFolder ? io::folder_of(folder) : folder;
 }
 
 }  // namespace brume::tools

@@ -17,6 +17,7 @@
 #include <brume/diffusion/sample.h>
 #include <brume/diffusion/solvers/edm_stochastic.h>
 #include <brume/diffusion/solvers/exponential.h>
+#include <brume/nn/data/dataset.h>
 #include <brume/nn/model_file.h>
 #include <brume/nn/nearest.h>
 
@@ -120,10 +121,9 @@ Sampler open_sampler(const nn::ModelFile& file, Device device) {
   if (notes != file.notes.end())
     sampler.notes = nn::config_from_json<SamplingNotes>(notes->second, file.path);
   // The notes come from a file, which may claim anything.
-  constexpr int64_t kMostClasses = 1 << 20;
   const int64_t classes = sampler.notes.classes;
-  check<FormatError>(classes >= 0 && classes <= kMostClasses, file.path, ": ", kSamplingKey,
-                     " wants 0 to ", kMostClasses, " classes, got ", classes);
+  check<FormatError>(classes >= 0 && classes <= nn::kMostClasses, file.path, ": ", kSamplingKey,
+                     " wants 0 to ", nn::kMostClasses, " classes, got ", classes);
   check<FormatError>(numel(Shape(sampler.notes.shape)) > 0, file.path, ": ", kSamplingKey,
                      " wants a shape of positive sizes, got ", Shape(sampler.notes.shape));
   return sampler;

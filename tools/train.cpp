@@ -402,12 +402,12 @@ void check_resumable(const std::string& path) {
                                                        : run_of(path);
   check<Error>(is_run(run), "--resume: '", path,
                "' is no run folder, which has options.json and checkpoints/");
-  const bool is_step =
-      kind == io::FileKind::regular && io::folder_of(path) != run && io::name_of(path) != "latest";
+  const bool is_step = kind == io::FileKind::regular && io::folder_of(path) != run &&
+                       io::name_of(path) != nn::kLatestCheckpoint;
   throw Error(cat("--resume: wants the run folder; go on from its newest checkpoint with --resume ",
                   run,
                   is_step ? cat(", from this one after echo ", io::name_of(path), " > ",
-                                io::join_path(io::folder_of(path), "latest"))
+                                io::join_path(io::folder_of(path), nn::kLatestCheckpoint))
                           : ""));
 }
 

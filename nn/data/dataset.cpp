@@ -9,12 +9,6 @@
 #include <brume/autograd/ops/reduce.h>
 
 namespace brume::nn {
-namespace {
-
-constexpr int64_t kMostClasses = int64_t{1} << 20;  // one-hot rows of more would be a mistake
-
-}
-
 Batch final_batch(const StoredBatch& stored) {
   const NoGrad no_grad;
   if (stored.x.dtype() == DType::f32) return {.x = stored.x, .label = stored.label};

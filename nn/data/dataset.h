@@ -34,6 +34,9 @@ class Dataset {
   virtual StoredBatch gather_stored(std::span<const int64_t> indices) const;
 };
 
+/// Class numbers lie below this: one-hot rows of more would be a mistake.
+inline constexpr int64_t kMostClasses = int64_t{1} << 20;
+
 /// Samples in memory: x * scale + shift. Bytes stay bytes until they are gathered.
 class ArrayDataset : public Dataset {
  public:

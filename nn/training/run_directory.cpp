@@ -13,7 +13,7 @@ namespace {
 constexpr std::string_view kPrefix = "step_", kSuffix = ".safetensors";
 
 std::string made_folder(const std::string& path) {
-  io::make_folders(io::join_path(path, "checkpoints"));
+  io::make_folders(io::join_path(path, kCheckpointFolder));
   return path;
 }
 
@@ -41,14 +41,14 @@ std::string fault_of(const std::string& path) {
 RunDirectory::RunDirectory(const std::string& path)
     : path_(made_folder(path)), lock_(io::join_path(path, "lock")) {
   io::remove_temporaries(path_);
-  io::remove_temporaries(io::join_path(path_, "checkpoints"));
+  io::remove_temporaries(io::join_path(path_, kCheckpointFolder));
 }
 
 void RunDirectory::save(const TrainState& state, int64_t keep, const io::Metadata& notes) {
   check(keep >= 1, "RunDirectory: must keep at least one checkpoint, got ", keep);
-  const std::string folder = file("checkpoints"), name = checkpoint_name(state.step);
+  const std::string folder = file(kCheckpointFolder), name = checkpoint_name(state.step);
   save_checkpoint(io::join_path(folder, name), state, notes);
-  io::write_file(io::join_path(folder, "latest"), name + "\n");
+  io::write_file(io::join_path(folder, kLatestCheckpoint), name + "\n");
   std::vector<std::string> others = checkpoint_names(folder);
   std::erase(others, name);
   // Those of later steps go first: the run was taken back behind them.
@@ -60,8 +60,8 @@ void RunDirectory::save(const TrainState& state, int64_t keep, const io::Metadat
 }
 
 std::optional<std::string> latest_checkpoint(const std::string& run) {
-  const std::string folder = io::join_path(run, "checkpoints");
-  const std::string pointer = io::join_path(folder, "latest");
+  const std::string folder = io::join_path(run, kCheckpointFolder);
+  const std::string pointer = io::join_path(folder, kLatestCheckpoint);
   if (io::file_status(pointer).kind != io::FileKind::regular) return {};
   std::string name = io::read_file(pointer, 4096);
   while (!name.empty() && (name.back() == '\n' || name.back() == '\r')) name.pop_back();
@@ -71,19 +71,19 @@ std::optional<std::string> latest_checkpoint(const std::string& run) {
 }
 
 bool has_checkpoint(const std::string& run) {
-  const std::string folder = io::join_path(run, "checkpoints");
+  const std::string folder = io::join_path(run, kCheckpointFolder);
   return io::file_status(folder).kind == io::FileKind::folder &&
-         (io::file_status(io::join_path(folder, "latest")).kind != io::FileKind::missing ||
+         (io::file_status(io::join_path(folder, kLatestCheckpoint)).kind != io::FileKind::missing ||
           !checkpoint_names(folder).empty());
 }
 
 std::optional<std::string> whole_checkpoint(const std::string& run) {
   if (!has_checkpoint(run)) return {};
-  const std::string folder = io::join_path(run, "checkpoints");
+  const std::string folder = io::join_path(run, kCheckpointFolder);
   const std::optional<std::string> newest = latest_checkpoint(run);
-  const std::string fault =
-      newest ? fault_of(*newest)
-             : cat("'", io::join_path(folder, "latest"), "', which names the newest, is missing");
+  const std::string fault = newest ? fault_of(*newest)
+                                   : cat("'", io::join_path(folder, kLatestCheckpoint),
+                                         "', which names the newest, is missing");
   if (fault.empty()) return newest;
   const std::vector<std::string> names = checkpoint_names(folder);
   const auto whole = std::find_if(names.rbegin(), names.rend(), [&](const std::string& name) {
@@ -92,7 +92,7 @@ std::optional<std::string> whole_checkpoint(const std::string& run) {
   check<FormatError>(whole != names.rend(), fault,
                      "; no other checkpoint is there, so the run must begin anew");
   throw FormatError(cat(fault, "; ", *whole, " beside it is whole: go on from it after echo ",
-                        *whole, " > ", io::join_path(folder, "latest")));
+                        *whole, " > ", io::join_path(folder, kLatestCheckpoint)));
 }
 
 }  // namespace brume::nn

@@ -11,6 +11,10 @@
 
 namespace brume::nn {
 
+/// RUN/checkpoints, and the file in it that names the newest.
+inline constexpr const char* kCheckpointFolder = "checkpoints";
+inline constexpr const char* kLatestCheckpoint = "latest";
+
 /// A folder that one process at a time trains into. At every instant after the first checkpoint it
 /// holds a complete one.
 class RunDirectory {
