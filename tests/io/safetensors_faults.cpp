@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <ctime>
+#include <limits>
 
 #include <doctest/doctest.h>
 
@@ -154,21 +156,34 @@ TEST_CASE("safetensors: a boolean other than 0 and 1 is refused") {
   CHECK(contains(refusal(bytes, {.map = true}), "neither 0 nor 1"));
 }
 
-TEST_CASE("safetensors: 100,000 entries are checked in under a second") {
-  std::string header = "{";
-  for (int i = 0; i < 100000; ++i) {
-    const std::string begin = std::to_string(4 * i), end = std::to_string(4 * i + 4);
-    header += (i ? "," : "") +
-              f32("layer." + std::to_string(i) + ".weight", "[1]", "[" + begin + "," + end + "]");
-  }
+TEST_CASE("safetensors: the time of a file's checks grows as its entries do") {
   const TemporaryFolder folder;
-  put(folder / "x", safetensors_bytes(header + "}", std::string(400000, '\0')));
-  const std::clock_t start = std::clock();  // of the processor: others may use the machine too
-  const auto file = io::open_safetensors(folder / "x");
-  const double seconds = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
+  const auto write = [&](const std::string& name, int entries) {
+    std::string header = "{";
+    for (int i = 0; i < entries; ++i) {
+      const std::string begin = std::to_string(4 * i), end = std::to_string(4 * i + 4);
+      header += (i ? "," : "") +
+                f32("layer." + std::to_string(i) + ".weight", "[1]", "[" + begin + "," + end + "]");
+    }
+    put(folder / name,
+        safetensors_bytes(header + "}", std::string(static_cast<size_t>(4 * entries), '\0')));
+  };
+  // Of the processor, and of one build against itself: machines and sanitizers differ.
+  const auto least_time = [&](const std::string& name) {
+    std::clock_t least = std::numeric_limits<std::clock_t>::max();
+    for (int i = 0; i < 3; ++i) {
+      const std::clock_t start = std::clock();
+      (void)io::open_safetensors(folder / name);
+      least = std::min(least, std::clock() - start);
+    }
+    return static_cast<double>(least);
+  };
+  write("few", 10000);
+  write("many", 100000);
+  const auto file = io::open_safetensors(folder / "many");
   CHECK(file.entries().size() == 100000);
   CHECK(file.find("layer.99999.weight")->array.offset % 4 == 0);
-  CHECK(seconds < 1.0);
+  CHECK(least_time("many") < 40 * least_time("few"));  // 10 if linear, 100 if each meets each
 }
 
 }  // namespace brume::test
