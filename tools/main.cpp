@@ -45,6 +45,11 @@ CLI::Validator whole_number(int64_t least, int64_t most = std::numeric_limits<in
           ""};
 }
 
+// "" is a script's unset variable.
+CLI::Validator path() {
+  return {[](const std::string& text) { return text.empty() ? "wants a path, got none" : ""; }, ""};
+}
+
 // All that the command line can say.
 struct CommandLine {
   CLI::App app{"Diffusion models: train, sample, evaluate", "brume"};
@@ -108,10 +113,12 @@ void add_train(CommandLine& line) {
   tools::TrainArguments& train = line.train;
   app.add_option("config", train.config, "the options (those of the resumed run)");
   app.add_option("--out", train.out,
-                 "run folder (the resumed one, else runs/run); holds no other run");
-  app.add_option("--resume", train.resume, "go on from this run's newest checkpoint");
-  app.add_option("--data", train.data, "where data.x is now");
-  app.add_option("--labels", train.labels, "where data.labels is now");
+                 "run folder (the resumed one, else runs/run); holds no other run")
+      ->check(path());
+  app.add_option("--resume", train.resume, "go on from this run's newest checkpoint")
+      ->check(path());
+  app.add_option("--data", train.data, "where data.x is now")->check(path());
+  app.add_option("--labels", train.labels, "where data.labels is now")->check(path());
   app.add_option("--set", train.changes, "change an option: key.key=value");
   app.add_option("--seed", line.seed, "seed of everything random")->transform(whole_number(0));
   app.add_flag("--graph", train.graph,
@@ -136,7 +143,9 @@ void add_sample(CommandLine& line) {
   app.add_option("--shape", sample.shape, "of one sample, if the file does not say it")
       ->delimiter(',')
       ->transform(whole_number(1));
-  app.add_option("--out", sample.out, ".png, .npy or .safetensors")->default_val("samples.png");
+  app.add_option("--out", sample.out, ".png, .npy or .safetensors")
+      ->default_val("samples.png")
+      ->check(path());
   app.add_flag("--quiet", line.quiet, "print no progress");
   add_draw_options(app, sample.draw);
   add_device_option(app, line);
@@ -149,10 +158,11 @@ void add_evaluate(CommandLine& line) {
   });
   tools::EvaluateArguments& evaluate = line.evaluate;
   app.add_option("run", evaluate.run, "a run folder or a model in it")->required();
-  app.add_option("--data", evaluate.data, "where data.x is now");
-  app.add_option("--labels", evaluate.labels, "where data.labels is now");
+  app.add_option("--data", evaluate.data, "where data.x is now")->check(path());
+  app.add_option("--labels", evaluate.labels, "where data.labels is now")->check(path());
   app.add_option("--classifier", evaluate.classifier,
-                 "run folder of a classifier, which names the samples");
+                 "run folder of a classifier, which names the samples")
+      ->check(path());
   app.add_option("--num", evaluate.num, "how many samples")
       ->transform(whole_number(1))
       ->capture_default_str();

@@ -22,6 +22,10 @@ struct Points {
 /// @throws Error naming `who` if a number is not finite
 Points points_of(const Tensor& x, std::vector<int64_t> labels, const char* who);
 
+/// Distances are taken from this many points at most, evenly chosen: their number grows as the
+/// square of that.
+inline constexpr size_t kMostCompared = 4096;
+
 /// Mean distance between two members of a class. @throws Error if it has fewer than two
 double spread(const Points& p, int64_t label);
 

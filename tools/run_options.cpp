@@ -26,6 +26,12 @@ nn::Names names_of(Colours) {
 namespace brume::tools {
 namespace {
 
+// A list, an object, a string in quotation marks, or nothing but the letters of a number.
+bool is_meant_as_json(const std::string& text) {
+  return !text.empty() && (text.find_first_of("[{\"") == 0 ||
+                           text.find_first_not_of("0123456789+-.eE") == std::string::npos);
+}
+
 // "optimizer.lr=1e-4": the value is JSON, or else a string.
 void apply_change(Json& json, const std::string& change) {
   const size_t equals = change.find('=');
@@ -43,7 +49,8 @@ void apply_change(Json& json, const std::string& change) {
   const std::string text = change.substr(equals + 1);
   try {
     *place = parse_json(text, "--set");
-  } catch (const FormatError&) {
+  } catch (const FormatError& error) {
+    if (is_meant_as_json(text)) throw FormatError(cat("--set ", path, "=: ", error.what()));
     *place = text;
   }
 }

@@ -314,7 +314,10 @@ std::vector<int64_t> parse_list(const std::string& text, const std::string& who)
         dash == std::string_view::npos ? low : parse_number(part.substr(dash + 1), who);
     check<FormatError>(low >= 0 && low <= high && high - low < kMostAtOnce, who, ": '", part,
                        "' is no range of up to ", kMostAtOnce, " numbers");
-    for (int64_t i = low; i <= high; ++i) out.push_back(i);
+    const int64_t count = high - low + 1;
+    check<FormatError>(static_cast<int64_t>(out.size()) <= kMostAtOnce - count, who, ": more than ",
+                       kMostAtOnce, " numbers");
+    for (int64_t i = 0; i < count; ++i) out.push_back(low + i);
     begin = end + 1;
   }
   return out;

@@ -184,7 +184,9 @@ void Trainer::step() {
   took_a_batch_ = true;
   const double value = loss.item();
   check<GradError>(std::isfinite(value), "train: the loss of step ", state_.step + 1, " is ", value,
-                   "; no weight was changed. Try a lower optimizer.lr");
+                   "; no weight was changed. ",
+                   state_.step == 0 ? "No step was taken before it: look at the data and data.scale"
+                                    : "Try a lower optimizer.lr");
   backward(loss);
   grad_norm_ = optimizer_->step(step_options());
   ++state_.step;
@@ -290,11 +292,11 @@ void Trainer::finish(const nn::RunDirectory& directory) {
         line.x.push_back(static_cast<double>(row.step));
         line.y.push_back(value);
       }
-  io::write_plot(directory.file("loss.png"), {line},
-                 {.title = "training loss", .x_label = "step", .y_label = "loss", .log_y = true});
   ema_.swap_in();
   options_.model->eval();
   nn::save(*options_.model, directory.file("model.safetensors"), notes());
+  io::write_plot(directory.file("loss.png"), {line},
+                 {.title = "training loss", .x_label = "step", .y_label = "loss", .log_y = true});
   const std::string verdict = task_->verdict();
   if (!verdict.empty()) std::printf("%s\n", verdict.c_str());
   if (!arguments_.quiet) std::printf("model: %s\n", directory.file("model.safetensors").c_str());

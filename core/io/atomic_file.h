@@ -44,8 +44,7 @@ void write_file(const std::string& path, std::string_view bytes);
 /// missing or may not be written into. @throws IoError
 void check_can_write(const std::string& path);
 
-/// Removes what AtomicFiles of killed processes left in `folder`. Call it only while nothing else
-/// writes there (holding the folder's LockFile).
+/// Removes what AtomicFiles of processes that no longer run on this machine left in `folder`.
 void remove_temporaries(const std::string& folder);
 
 }  // namespace brume::io

@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -84,7 +85,11 @@ SystemCalls posix_calls() {
           .rename = ::rename,
           .remove = ::unlink,
           .make_folder = [](const char* path, unsigned mode) { return ::mkdir(path, mode); },
-          .list = list_names};
+          .list = list_names,
+          .is_running =
+              [](int64_t process) {
+                return ::kill(static_cast<pid_t>(process), 0) == 0 || errno == EPERM;
+              }};
 }
 
 [[noreturn]] void fail(const char* verb, const std::string& path, const std::string& reason) {
@@ -288,7 +293,9 @@ void make_folders(const std::string& path) {
     const char* name = system_path(folder);
     if (uninterrupted([&] { return system_calls().make_folder(name, 0777); }) == 0) continue;
     const int error = errno;  // a folder that exists may be refused in other ways than EEXIST
-    if (file_status(folder).kind == FileKind::folder) continue;
+    const FileKind kind = file_status(folder).kind;
+    if (kind == FileKind::folder) continue;
+    if (kind != FileKind::missing) fail("make folder", folder, cat("it is ", kind));
     errno = error;
     fail_by_errno("make folder", folder);
   }
@@ -314,6 +321,8 @@ void sync_folder(const std::string& path) {
 }
 
 int64_t process_id() { return ::getpid(); }
+
+bool is_running(int64_t process) { return system_calls().is_running(process); }
 
 std::string join_path(const std::string& folder, const std::string& name) {
   return folder.empty() || folder.back() == '/' ? folder + name : cat(folder, "/", name);

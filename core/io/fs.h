@@ -38,6 +38,7 @@ struct SystemCalls {
   int (*remove)(const char* path);
   int (*make_folder)(const char* path, unsigned mode);
   int (*list)(const char* path, std::vector<std::string>* names);
+  bool (*is_running)(int64_t process);
 };
 /// The calls in use. Change them only while no other thread does I/O.
 SystemCalls& system_calls();
@@ -115,6 +116,8 @@ void sync_folder(const std::string& path);
 
 /// The system's number of this process.
 int64_t process_id();
+/// Whether a process of that number runs on this machine.
+bool is_running(int64_t process);
 
 /// "a/b" and "c" give "a/b/c".
 std::string join_path(const std::string& folder, const std::string& name);

@@ -36,11 +36,18 @@ void check_option(const char* name, double value) {
 
 size_t Optimizer::add_parameters(const NamedTensors& parameters, double lr) {
   std::unordered_set<std::string> names;
-  for (const Parameter& p : parameters_) names.insert(p.name);
+  std::unordered_map<const void*, std::string> name_of;  // by the tensor
+  for (const Parameter& p : parameters_) {
+    names.insert(p.name);
+    name_of.emplace(&p.value.impl(), p.name);
+  }
   std::vector<Parameter> added;
   for (const auto& [name, value] : parameters) {
     check<Error>(names.insert(name).second, "optimizer: the parameter '", name,
                  "' is given more than once");
+    const auto [known, is_new] = name_of.emplace(&value.impl(), name);
+    check<Error>(is_new, "optimizer: '", known->second, "' and '", name,
+                 "' are one tensor, which would be stepped twice; give it once");
     check<DTypeError>(value.dtype() == DType::f32 || value.dtype() == DType::f64,
                       "optimizer: takes f32 and f64, but '", name, "' is ", value.dtype());
     check(value.is_dense(), "optimizer: '", name, "' has gaps in memory, strides ",
@@ -112,12 +119,15 @@ double Optimizer::checked_norm(std::span<const Update> updates, bool skip_nonfin
   const std::vector<double> squares = sums_of_squares(updates).to_vector<double>();
   double total = 0;
   for (size_t i = 0; i < squares.size(); ++i) {
-    check<GradError>(
-        std::isfinite(squares[i]) || skip_nonfinite, "step: the gradient of '",
-        updates[i].parameter.name,
-        "' is not finite; no parameter was changed. Lower the learning rate or clip the norm");
+    check<GradError>(std::isfinite(squares[i]) || skip_nonfinite, "step: the gradient of '",
+                     updates[i].parameter.name,
+                     "', or the sum of its squares, is not finite; no parameter was changed. Lower "
+                     "the learning rate or clip the norm");
     total += squares[i];
   }
+  check<GradError>(std::isfinite(total) || skip_nonfinite,
+                   "step: the sum of all gradients' squares is above the largest f64; no parameter "
+                   "was changed. Scale the loss down");
   return std::sqrt(total);
 }
 

@@ -106,6 +106,7 @@ void RunLog::append(int64_t step, const LogRow& row) {
 }
 
 std::vector<LoggedRow> read_log(const std::string& path) {
+  if (io::file_status(path).kind == io::FileKind::missing) return {};
   const std::string text = io::read_file(path, kMaxLogBytes);
   std::vector<LoggedRow> rows;
   for_each_line(text, [&](const std::string& line, int64_t number) {

@@ -160,6 +160,7 @@ io::SystemCalls FakeDisk::calls_table() {
     return 0;
   };
   table.lock = [](int) -> int { return current().fails() ? -1 : 0; };
+  table.is_running = [](int64_t) { return false; };  // asked after a kill only
   table.map = [](int file, size_t bytes) -> void* {
     FakeDisk& disk = current();
     if (disk.fails()) return nullptr;

@@ -142,6 +142,8 @@ TEST_CASE("drawing says which of its options does not fit the model") {
   check_says(refusal([](auto& a) { a.draw.steps = 1'000'000'000'000; }), {"--steps", "1000000"});
   check_says(refusal([](auto& a) { a.seeds = "0-2"; }), {"--seeds: 3", "leave --num out"});
   CHECK(refusal([](auto& a) { a.seeds = "0-5", a.num = {}; }).empty());
+  check_says(refusal([](auto& a) { a.seeds = "0-5999999,0-5999999", a.num = {}; }),
+             {"--seeds: more than 10000000 numbers"});
   CHECK(io::read_npy("tool_samples.npy").size(0) == 6);
 }
 

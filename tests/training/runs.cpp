@@ -8,6 +8,7 @@
 #include <brume/autograd/ops/loss.h>
 #include <brume/autograd/ops/random.h>
 #include <brume/autograd/ops/reduce.h>
+#include <brume/core/io/atomic_file.h>
 #include <brume/core/io/fs.h>
 #include <brume/nn/models/fully_connected.h>
 #include <brume/nn/optim/adam.h>
@@ -288,6 +289,28 @@ TEST_CASE("rates and decays that are no numbers, and groups that are not there, 
   CHECK(run.optimizer.lr() == 0.01);
 }
 
+TEST_CASE("one tensor under two names would be stepped twice, and is refused") {
+  const Tensor w = ones({2});
+  CHECK(error_of([&] {
+          nn::Sgd({{"a", w}, {"b", w}}, {.lr = 1});
+        }) == "optimizer: 'a' and 'b' are one tensor, which would be stepped twice; give it once");
+  nn::Sgd once({{"a", w}}, {.lr = 1});
+  CHECK_THROWS_AS(once.add_group({{"b", w}}, {.lr = 1}), Error);
+}
+
+TEST_CASE("a norm that is no number is never a step left out in silence") {
+  const Tensor a = ones({1}, {.dtype = DType::f64}), b = ones({1}, {.dtype = DType::f64});
+  nn::Sgd optimizer({{"a", a}, {"b", b}}, {.lr = 1});
+  for (const Tensor& x : {a, b}) set_grad(x, full({1}, 1.2e154, {.dtype = DType::f64}));
+  CHECK(error_of([&] { optimizer.step(); }).find("sum of all gradients' squares") !=
+        std::string::npos);
+  set_grad(b, full({1}, 1e160, {.dtype = DType::f64}));
+  CHECK(error_of([&] { optimizer.step(); }).find("'b', or the sum of its squares") !=
+        std::string::npos);
+  CHECK(std::isinf(optimizer.step({.skip_nonfinite = true})));
+  CHECK(a.item() == 1);
+}
+
 TEST_CASE("a loader of no data says so") {
   CHECK_THROWS_AS(nn::Loader(nullptr, {}), Error);
   const auto none = std::make_shared<nn::ArrayDataset>(zeros({0, 4}));
@@ -339,10 +362,22 @@ TEST_CASE("progress reads the same everywhere") {
 TEST_CASE("what a killed process left half-written goes when the run is opened again") {
   fresh_folder("run_killed");
   { const nn::RunDirectory folder("run_killed"); }
-  const char* const left[] = {"run_killed/.brume-1.tmp", "run_killed/checkpoints/.brume-2.tmp"};
+  // No system counts its processes so far.
+  const char* const left[] = {"run_killed/.brume-999999999-1.tmp",
+                              "run_killed/checkpoints/.brume-999999999-2.tmp"};
   for (const char* name : left) std::ofstream(name) << "half";
   const nn::RunDirectory folder("run_killed");
   for (const char* name : left) CHECK_FALSE(std::filesystem::exists(name));
+}
+
+TEST_CASE("opening a run leaves alone what others are still writing beside its files") {
+  fresh_folder("run_shared");
+  { const nn::RunDirectory folder("run_shared"); }
+  io::AtomicFile samples("run_shared/samples.npy");
+  samples.write("half");
+  const nn::RunDirectory folder("run_shared");
+  samples.commit();
+  CHECK(std::filesystem::exists("run_shared/samples.npy"));
 }
 
 TEST_CASE("data that cannot be trained on are refused") {
