@@ -99,7 +99,8 @@ void Generator::fill_normal(std::span<double> out) {
 }
 
 void Generator::fill_gamma(double shape, std::span<double> out) {
-  check(shape >= 1, "gamma: the shape must be at least 1, got ", shape);
+  check(std::isfinite(shape) && shape >= 1, "gamma: the shape must be finite and at least 1, got ",
+        shape);
   const uint64_t offset = torch_ ? 0 : advance(out.size());
   for (size_t i = 0; i < out.size(); ++i)
     out[i] = torch_ ? torch_->gamma(shape) : gamma_element(seed_, offset, i, shape);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 
 #include <brume/autograd/ops/pointwise.h>
 
@@ -17,15 +18,17 @@ Predictor guided(Predictor wanted, Predictor unwanted, GuidanceOptions options) 
   return [wanted = std::move(wanted), unwanted = std::move(unwanted), o = options](
              const Tensor& x, const Tensor& t) {
     const Tensor toward = wanted(x, t);
-    const std::vector<double> times = t.to_vector<double>();
-    const auto acts = [&](double time) { return o.t_min <= time && time <= o.t_max; };
-    if (std::none_of(times.begin(), times.end(), acts)) return toward;
+    // The ends are rounded as the times are: what happens to a sample depends on no other.
+    const TensorOptions as_t{.dtype = t.dtype(), .device = t.device()};
+    const Tensor inside = logical_and(ge(t, scalar(o.t_min, as_t)), le(t, scalar(o.t_max, as_t)));
+    const auto counts = inside.to_vector<float>();  // 1 where it acts, else 0
+    if (std::none_of(counts.begin(), counts.end(), std::identity())) return toward;
     const Tensor away = unwanted(x, t);
     check(away.shape() == toward.shape(), "guided: the unwanted prediction is ", away.shape(),
           ", the wanted one ", toward.shape());
     const Tensor further = lerp(away, toward, o.scale);
-    if (std::all_of(times.begin(), times.end(), acts)) return further;
-    return where(per_sample(logical_and(ge(t, o.t_min), le(t, o.t_max)), x), further, toward);
+    if (std::all_of(counts.begin(), counts.end(), std::identity())) return further;
+    return where(per_sample(inside, x), further, toward);
   };
 }
 

@@ -5,12 +5,27 @@
 #include <brume/autograd/ops/shape.h>
 
 namespace brume::diffusion {
+namespace {
+
+// A larger weight would broadcast the loss.
+void check_fits(const char* who, const char* what, const Tensor& weight, const Tensor& x0,
+                const char* hint = "") {
+  const Shape &w = weight.shape(), &x = x0.shape();
+  bool fits = w.rank() <= x.rank();
+  for (int i = 1; fits && i <= w.rank(); ++i)
+    fits = w[w.rank() - i] == 1 || w[w.rank() - i] == x[x.rank() - i];
+  check(fits, who, ": ", what, " of ", w, " does not fit data of ", x, hint);
+}
+
+}  // namespace
 
 MSEDSMLoss::MSEDSMLoss(AnyModel model, const NoiseScheduler& scheduler, MSEDSMLossOptions options)
     : model_(std::move(model)), scheduler_(&scheduler), options_(std::move(options)) {
   check(options_.prediction_type == PredictionType::x0 || options_.to_x0,
         "MSEDSMLoss: a score, epsilon or v prediction wants to_x0, such as the scheduler's "
         "score_to_x0, epsilon_to_x0 or v_to_x0");
+  check(options_.prediction_type != PredictionType::x0 || !options_.to_x0,
+        "MSEDSMLoss: to_x0 is for a score, epsilon or v prediction; give the prediction_type");
 }
 
 Tensor MSEDSMLoss::operator()(const Tensor& x0, Generator& rng, const Condition& condition,
@@ -29,16 +44,19 @@ Tensor MSEDSMLoss::weighted(const Tensor& x0, const Tensor& weight, Generator& r
   Tensor prediction = model_(x_t, t, condition);
   check(prediction.shape() == x0.shape(), "MSEDSMLoss: the model returned ", prediction.shape(),
         " for data of ", x0.shape());
-  if (options_.prediction_type != PredictionType::x0)
+  if (options_.to_x0) {
     prediction = options_.to_x0(prediction, x_t, t);
+    check(prediction.shape() == x0.shape(), "MSEDSMLoss: to_x0 returned ", prediction.shape(),
+          " for data of ", x0.shape());
+  }
   Tensor w = scheduler_->loss_weight(t);  // [B] or [B, C]
   Shape shape = w.shape();
   while (shape.rank() < x0.rank()) shape.push_back(1);
   w = reshape(w, shape);
+  check_fits("MSEDSMLoss", "the scheduler's loss_weight", w, x0,
+             "; sigma_data is one number, or one for each channel");
   if (weight.defined()) {
-    check(broadcast_shapes(weight.shape(), x0.shape(), "WeightedMSEDSMLoss") == x0.shape(),
-          "WeightedMSEDSMLoss: the weight of ", weight.shape(), " is larger than data of ",
-          x0.shape());
+    check_fits("WeightedMSEDSMLoss", "the weight", weight, x0);
     w = w * weight;
   }
   const Tensor loss = weighted_square_error(w, prediction, x0);

@@ -24,12 +24,13 @@ struct MSEDSMLossOptions {
 class MSEDSMLoss {
  public:
   /// The scheduler must outlive the loss.
-  /// @throws ShapeError if prediction_type is not x0 and to_x0 is missing
+  /// @throws ShapeError unless to_x0 is there where prediction_type is not x0, and only there
   MSEDSMLoss(AnyModel model, const NoiseScheduler& scheduler, MSEDSMLossOptions options = {});
   MSEDSMLoss(AnyModel model, const NoiseScheduler&& gone, MSEDSMLossOptions options = {}) = delete;
 
   /// @shape  x0 [B, ...]; t [B], drawn if undefined -> [], or as x0 without reduction
-  /// @throws ShapeError if t, the condition or the model's result has another batch
+  /// @throws ShapeError if t or the condition has another batch, the model or to_x0 returns another
+  ///         shape, or the scheduler's data scales are for other channels
   Tensor operator()(const Tensor& x0, Generator& rng, const Condition& condition = {},
                     const Tensor& t = {}) const;
 

@@ -16,9 +16,10 @@ Tensor alike(const Tensor& buffer, const Tensor& x) {
   return transfer(convert(buffer, x.dtype()), x.device());
 }
 
-// An index has no gradient, so it may be converted without one.
-Tensor convert_label(const Tensor& label, DType dtype) {
-  return is_floating(label.dtype()) ? label : convert(label, dtype);
+// An index has no gradient, so it may be converted without one; half precision would round it.
+Tensor as_label(const Tensor& c_noise, const Tensor& x) {
+  if (is_floating(c_noise.dtype())) return c_noise;
+  return convert(c_noise, is_half(x.dtype()) ? DType::f32 : x.dtype());
 }
 
 }  // namespace
@@ -44,7 +45,7 @@ Tensor BaseAffinePreconditioner::denoise(const Tensor& x, const Tensor& sigma,
   const AffineCoefficients c = compute_coefficients(sigma);
   const Tensor scaled = x * c.c_in;
   const Tensor f = model_(beside.defined() ? cat({scaled, beside}, 1) : scaled,
-                          reshape(convert_label(c.c_noise, x.dtype()), {-1}), condition);
+                          reshape(as_label(c.c_noise, x), {-1}), condition);
   check(f.shape() == x.shape(), class_name(), ": the model returned ", f.shape(), " for x of ",
         x.shape());
   return combine(c.c_skip, x, c.c_out, f);
@@ -142,7 +143,8 @@ IDDPMPreconditioner::IDDPMPreconditioner(AnyModel model, const Config& config)
 }
 
 Tensor IDDPMPreconditioner::nearest_level(const Tensor& sigma) const {
-  const Tensor distance = abs(reshape(sigma, {-1, 1}) - alike(u_, sigma));
+  const Tensor level = is_half(sigma.dtype()) ? convert(sigma, DType::f32) : sigma;
+  const Tensor distance = abs(reshape(level, {-1, 1}) - alike(u_, level));
   return reshape(argmin(distance, 1), sigma.shape());
 }
 

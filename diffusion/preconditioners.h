@@ -12,7 +12,8 @@ struct AffineCoefficients {
 
 /// Base class: a subclass gives the coefficients, and sigma(t) where it is not t itself. Keys of
 /// the wrapped model: model.*
-/// c_noise reaches the model as floating numbers, also where it is an index.
+/// c_noise reaches the model as floating numbers, also where it is an index; that is never in half
+/// precision, which lacks the digits.
 class BaseAffinePreconditioner : public nn::Module {
  public:
   /// @shape  x and the result [B, ...], t [B]

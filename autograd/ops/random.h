@@ -13,7 +13,7 @@ Tensor normal(const Shape& shape, Generator& rng, TensorOptions options = {});
 void skip_normal(const Shape& shape, Generator& rng, TensorOptions options = {});
 /// Uniform on [0, 1).
 Tensor uniform(const Shape& shape, Generator& rng, TensorOptions options = {});
-/// Standard gamma numbers. @throws ShapeError if concentration < 1
+/// Standard gamma numbers. @throws ShapeError unless 1 <= concentration < infinity
 Tensor gamma(const Shape& shape, double concentration, Generator& rng, TensorOptions options = {});
 /// Integers in [low, high), i64.
 Tensor random_integers(const Shape& shape, int64_t low, int64_t high, Generator& rng);

@@ -13,6 +13,10 @@
 namespace brume::diffusion {
 namespace {
 
+// Levels are drawn in f32, whatever the images are, and then take their type.
+TensorOptions drawn(const Tensor& images) {
+  return {.dtype = DType::f32, .device = images.device()};
+}
 TensorOptions like(const Tensor& x) { return {.dtype = x.dtype(), .device = x.device()}; }
 
 // [B, 1, ...], as many axes as the images.
@@ -23,12 +27,13 @@ Shape one_each(const char* who, const Tensor& images) {
 
 Tensor log_normal(const EDMLossOptions& o, const Shape& shape, const Tensor& images,
                   Generator& rng) {
-  return exp(normal(shape, rng, like(images)) * o.P_std + o.P_mean);
+  return convert(exp(normal(shape, rng, drawn(images)) * o.P_std + o.P_mean), images.dtype());
 }
 
 Tensor log_uniform(double low, double high, const Shape& shape, const Tensor& images,
                    Generator& rng) {
-  return exp(uniform(shape, rng, like(images)) * std::log(high / low) + std::log(low));
+  const Tensor u = uniform(shape, rng, drawn(images));
+  return convert(exp(u * std::log(high / low) + std::log(low)), images.dtype());
 }
 
 void check_options(const char* who, const EDMLossOptions& o) {
@@ -97,9 +102,9 @@ VPLoss::VPLoss(VPLossOptions options) : options_(options) {
 
 Tensor VPLoss::operator()(const AnyModel& net, const Tensor& images, Generator& rng,
                           const LegacyLossInputs& inputs) const {
-  const Tensor u = uniform(one_each("VPLoss", images), rng, like(images));
+  const Tensor u = uniform(one_each("VPLoss", images), rng, drawn(images));
   const Tensor t = u * (options_.epsilon_t - 1) + 1.0;
-  const Tensor sigma = vp_level(t, options_.beta_d, options_.beta_min);
+  const Tensor sigma = convert(vp_level(t, options_.beta_d, options_.beta_min), images.dtype());
   const AugmentedImages p = augmented(images, inputs);
   return denoising_error("VPLoss", net, p.clean, sigma, 1.0 / square(sigma), p.condition, rng);
 }
@@ -182,7 +187,9 @@ Tensor VELoss_dfsr::operator()(const AnyModel& net, const Tensor& images, Genera
   const Tensor kept = transfer(
       convert(reshape(index_select(alpha_bar_, 0, t), shape), images.dtype()), images.device());
   const Tensor noisy = combine(sqrt(kept), images, sqrt(1.0 - kept), noise);
-  const Tensor label = transfer(convert(t, images.dtype()), images.device());
+  // A number of steps has more digits than half precision.
+  const DType whole = is_half(images.dtype()) ? DType::f32 : images.dtype();
+  const Tensor label = transfer(convert(t, whole), images.device());
   const Tensor prediction = net(noisy, label, condition);
   check(prediction.shape() == images.shape(), "VELoss_dfsr: the network returned ",
         prediction.shape(), " for images of ", images.shape());

@@ -39,8 +39,9 @@ Tensor EDMNoiseScheduler::loss_weight(const Tensor& t) const {
 Tensor EDMNoiseScheduler::timesteps(int64_t num_steps, TensorOptions options) const {
   const double first = std::pow(config_.sigma_max, 1 / config_.rho);
   const double last = std::pow(config_.sigma_min, 1 / config_.rho);
-  const Tensor fraction = even_grid("EDMNoiseScheduler", num_steps, options);
-  return then_zero(pow(fraction * (last - first) + first, config_.rho));
+  return sampling_times("EDMNoiseScheduler", num_steps, options, [&](const Tensor& fraction) {
+    return pow(fraction * (last - first) + first, config_.rho);
+  });
 }
 
 }  // namespace brume::diffusion

@@ -33,7 +33,9 @@ Tensor IDDPMNoiseScheduler::timesteps(int64_t num_steps, TensorOptions options) 
         " steps want as many levels, but there are ", levels_.size(), "; raise M or take fewer");
   const double stride =
       static_cast<double>(levels_.size() - 1) / static_cast<double>(num_steps - 1);
-  const Tensor index = round(arange(0, num_steps) * stride);  // halves to even
+  // In f64 for f64 times, as in the reference: between two levels the types round apart.
+  const Tensor place = arange(0, num_steps, 1, {.dtype = grid_dtype(options.dtype)}) * stride;
+  const Tensor index = round(place);  // halves to even
   return then_zero(levels_at(convert(index, DType::i64), options));
 }
 

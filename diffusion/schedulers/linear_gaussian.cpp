@@ -7,6 +7,10 @@ namespace {
 
 Predictor as_x0(const LinearGaussianNoiseScheduler& s, DenoiserOptions options) {
   if (options.x0) return std::move(options.x0);
+  if (options.v)
+    return [&s, v = std::move(options.v)](const Tensor& x, const Tensor& t) {
+      return s.v_to_x0(v(x, t), x, t);
+    };
   if (options.epsilon)
     return [&s, epsilon = std::move(options.epsilon)](const Tensor& x, const Tensor& t) {
       return s.epsilon_to_x0(epsilon(x, t), x, t);
@@ -69,10 +73,12 @@ Tensor Scheduler::x0_to_epsilon(const Tensor& x0, const Tensor& x_t, const Tenso
 }
 
 Tensor Scheduler::x0_to_v(const Tensor& x0, const Tensor& x_t, const Tensor& t) const {
-  return epsilon_to_v(x0_to_epsilon(x0, x_t, t), x_t, t);
+  const Tensor tb = per_sample(t, x0), a = alpha(tb), s = sigma(tb);
+  return combine(a / s, x_t, -(square(a) + square(s)) / s, x0);
 }
 
-// v and x_t are alpha, sigma times a rotation of x0 and epsilon; these two turn it back.
+// v and x_t are alpha, sigma times a rotation of x0 and epsilon; these two turn it back, and divide
+// neither by alpha nor by sigma, which may be 0.
 Tensor Scheduler::v_to_x0(const Tensor& v, const Tensor& x_t, const Tensor& t) const {
   const Tensor tb = per_sample(t, v), a = alpha(tb), s = sigma(tb), scale = square(a) + square(s);
   return combine(a / scale, x_t, -s / scale, v);
@@ -115,9 +121,10 @@ Tensor Scheduler::init_latents(const Shape& shape, const Tensor& tN, NoiseSource
 }
 
 bool same_levels(const Scheduler& a, const Scheduler& b, const Tensor& t) {
+  if (&a == &b) return true;
   const Tensor at = transfer(t, kCpu);
-  return &a == &b || (a.sigma(at).to_vector<double>() == b.sigma(at).to_vector<double>() &&
-                      a.alpha(at).to_vector<double>() == b.alpha(at).to_vector<double>());
+  return a.sigma(at).to_vector<double>() == b.sigma(at).to_vector<double>() &&
+         a.alpha(at).to_vector<double>() == b.alpha(at).to_vector<double>();
 }
 
 Denoiser denoiser(const Scheduler& s, DenoiserOptions options) {
@@ -129,12 +136,12 @@ Denoiser denoiser(const Scheduler& s, DenoiserOptions options) {
       *predictor = [f = std::move(*predictor)](const Tensor& x, const Tensor& t) {
         return checked(f(x, t), x);
       };
+  const DenoisingType type = options.type;
+  if (type == DenoisingType::x0) return {as_x0(s, std::move(options)), type, s};
   if (options.v)
     options.epsilon = [&s, v = std::move(options.v)](const Tensor& x, const Tensor& t) {
       return s.v_to_epsilon(v(x, t), x, t);
     };
-  const DenoisingType type = options.type;
-  if (type == DenoisingType::x0) return {as_x0(s, std::move(options)), type, s};
   // The score's share of g^2: a half for the ODE, all for the SDE.
   const double share = type == DenoisingType::ode ? 0.5 : 1;
   Predictor rate;

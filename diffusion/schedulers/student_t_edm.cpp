@@ -15,6 +15,8 @@ StudentTEDMNoiseScheduler::StudentTEDMNoiseScheduler(const Config& config)
                          .P_std = config.P_std}),
       nu_(config.nu) {
   check(nu_ > 2, "StudentTEDMNoiseScheduler: nu must be > 2, got ", nu_);
+  check(std::isfinite(nu_),
+        "StudentTEDMNoiseScheduler: nu must be finite; its limit is EDMNoiseScheduler");
 }
 
 // The standard deviation of n is sqrt(nu / (nu - 2)).

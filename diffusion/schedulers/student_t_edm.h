@@ -27,7 +27,7 @@ struct StudentTEDMNoiseSchedulerConfig {
 class StudentTEDMNoiseScheduler : public EDMNoiseScheduler {
  public:
   using Config = StudentTEDMNoiseSchedulerConfig;
-  /// @throws ShapeError as EDMNoiseScheduler, or unless nu > 2
+  /// @throws ShapeError as EDMNoiseScheduler, or unless nu > 2, and finite
   explicit StudentTEDMNoiseScheduler(const Config& config = {});
   Tensor loss_weight(const Tensor& t) const override;
 

@@ -16,6 +16,15 @@ Tensor even_grid(const char* who, int64_t num_steps, TensorOptions options) {
   return arange(0, num_steps, 1, options) / static_cast<double>(num_steps - 1);
 }
 
+DType grid_dtype(DType wanted) { return is_half(wanted) ? DType::f32 : wanted; }
+
+Tensor sampling_times(const char* who, int64_t num_steps, TensorOptions options,
+                      const std::function<Tensor(const Tensor&)>& time_at) {
+  const Tensor fraction =
+      even_grid(who, num_steps, {.dtype = grid_dtype(options.dtype), .device = options.device});
+  return then_zero(convert(time_at(fraction), options.dtype));
+}
+
 Tensor then_zero(const Tensor& times) {
   return cat({times, zeros({1}, {.dtype = times.dtype(), .device = times.device()})}, 0);
 }

@@ -26,7 +26,8 @@ Tensor VENoiseScheduler::loss_weight(const Tensor& t) const { return 1.0 / t; }
 Tensor VENoiseScheduler::timesteps(int64_t num_steps, TensorOptions options) const {
   const double first = config_.sigma_max * config_.sigma_max;
   const double log_ratio = 2 * std::log(config_.sigma_min / config_.sigma_max);
-  return then_zero(exp(even_grid("VENoiseScheduler", num_steps, options) * log_ratio) * first);
+  return sampling_times("VENoiseScheduler", num_steps, options,
+                        [&](const Tensor& fraction) { return exp(fraction * log_ratio) * first; });
 }
 
 }  // namespace brume::diffusion

@@ -48,8 +48,9 @@ Tensor VPNoiseScheduler::sample_time(int64_t n, Generator& rng, TensorOptions op
 Tensor VPNoiseScheduler::loss_weight(const Tensor& t) const { return square(alpha(t) / sigma(t)); }
 
 Tensor VPNoiseScheduler::timesteps(int64_t num_steps, TensorOptions options) const {
-  const Tensor fraction = even_grid("VPNoiseScheduler", num_steps, options);
-  return then_zero(fraction * (config_.epsilon_s - config_.t_max) + config_.t_max);
+  return sampling_times("VPNoiseScheduler", num_steps, options, [&](const Tensor& fraction) {
+    return fraction * (config_.epsilon_s - config_.t_max) + config_.t_max;
+  });
 }
 
 }  // namespace brume::diffusion

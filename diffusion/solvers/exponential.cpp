@@ -5,22 +5,38 @@
 #include <cmath>
 
 #include <brume/autograd/ops/pointwise.h>
+#include <brume/autograd/ops/shape.h>
 
 namespace brume::diffusion {
 namespace {
 
+struct StepLevels {
+  SampleLevels now, next;
+};
+
 // In f64, whatever the dtype of the times, and on the host, where the coefficients are made: a
-// device is asked for its times alone.
-SampleLevels levels_at(const LinearGaussianNoiseScheduler& s, const Tensor& time) {
-  const Tensor t = convert(transfer(time, kCpu), DType::f64);
-  SampleLevels out{.t = t.to_vector<double>(),
-                   .alpha = s.alpha(t).to_vector<double>(),
-                   .sigma = s.sigma(t).to_vector<double>(),
-                   .lambda = {}};
-  for (size_t i = 0; i < out.t.size(); ++i)
-    out.lambda.push_back(std::log(out.alpha[i] / out.sigma[i]));  // infinite where sigma is 0
-  return out;
+// device is asked for its times alone, once a step.
+StepLevels levels_of_step(const LinearGaussianNoiseScheduler& s, const Tensor& t,
+                          const Tensor& t_next) {
+  const Tensor times = convert(transfer(cat({t, t_next}, 0), kCpu), DType::f64);
+  const auto of_times = times.to_vector<double>(), alpha = s.alpha(times).to_vector<double>(),
+             sigma = s.sigma(times).to_vector<double>();
+  const auto batch = static_cast<size_t>(t.numel());
+  const auto levels = [&](size_t from) {
+    SampleLevels out;
+    for (size_t i = from; i < from + batch; ++i) {
+      out.t.push_back(of_times[i]);
+      out.alpha.push_back(alpha[i]);
+      out.sigma.push_back(sigma[i]);
+      out.lambda.push_back(std::log(alpha[i] / sigma[i]));  // infinite where one of them is 0
+    }
+    return out;
+  };
+  return {levels(0), levels(batch)};
 }
+
+// From one lambda to another: 0 between two where no alpha is left.
+double lambda_step(double from, double to) { return from == to ? 0 : to - from; }
 
 // One coefficient per sample, shaped to multiply x.
 template <class F>
@@ -38,7 +54,6 @@ const LinearGaussianNoiseScheduler& required(const LinearGaussianNoiseScheduler*
 }
 
 void check_noise(const char* who, double eta, const NoiseSource* noise) {
-  check(eta >= 0, who, ": eta must not be negative, got ", eta);
   check(eta == 0 || noise != nullptr, who, ": eta = ", eta, " wants a noise source");
 }
 
@@ -58,11 +73,13 @@ Tensor predict(const char* who, const LinearGaussianNoiseScheduler& scheduler, c
 Tensor DDIMSolver::operator()(const Denoiser& x0, const Tensor& x, const Tensor& t,
                               const Tensor& t_next) const {
   const auto& s = required(scheduler, "DDIMSolver");
+  check(eta >= 0 && eta <= 1, "DDIMSolver: eta must be in [0, 1], got ", eta);
   check_noise("DDIMSolver", eta, noise);
-  const SampleLevels now = levels_at(s, t), next = levels_at(s, t_next);
+  const auto [now, next] = levels_of_step(s, t, t_next);
   // The share of the new noise: eta^2 times the variance of x_next given x and x0.
-  const auto fresh = [&](size_t i) {
-    const double kept = now.alpha[i] / next.alpha[i] * next.sigma[i];
+  const auto fresh = [&, &now = now, &next = next](size_t i) {
+    const double shrinks = now.alpha[i] == next.alpha[i] ? 1 : now.alpha[i] / next.alpha[i];
+    const double kept = shrinks * next.sigma[i];
     return eta * next.sigma[i] / now.sigma[i] *
            std::sqrt(std::max(now.sigma[i] * now.sigma[i] - kept * kept, 0.0));
   };
@@ -87,31 +104,34 @@ bool StepEnd::leads_to(const SampleLevels& now, const Tensor& x) const {
 
 DPMSolverPlusPlus::DPMSolverPlusPlus(Options options) : options_(options) {
   (void)required(options.scheduler, "DPMSolverPlusPlus");
+  check(options.eta >= 0, "DPMSolverPlusPlus: eta must not be negative, got ", options.eta);
   check_noise("DPMSolverPlusPlus", options.eta, options.noise);
 }
 
 Tensor DPMSolverPlusPlus::operator()(const Denoiser& x0, const Tensor& x, const Tensor& t,
                                      const Tensor& t_next) {
-  const SampleLevels now = levels_at(*options_.scheduler, t);
-  const SampleLevels next = levels_at(*options_.scheduler, t_next);
+  const auto levels = levels_of_step(*options_.scheduler, t, t_next);
+  const SampleLevels &now = levels.now, &next = levels.next;
   const Tensor prediction = predict("DPMSolverPlusPlus", *options_.scheduler, x0, x, t);
-  const auto h = [&](size_t i) { return next.lambda[i] - now.lambda[i]; };  // may be infinite
+  const auto h = [&](size_t i) { return lambda_step(now.lambda[i], next.lambda[i]); };  // or inf
   const double eta = options_.eta;
   // x_next = e^(-eta h) sigma_next / sigma x + alpha_next (1 - e^(-h - eta h)) D, D the prediction
   // extrapolated to the middle of the step.
   Tensor middle = prediction;
   if (last_step_.leads_to(now, x)) {
     const Tensor ahead = coefficient(x, [&](size_t i) {
-      return std::isinf(h(i)) ? 0 : h(i) / (2 * (now.lambda[i] - last_.at.lambda[i]));
+      // Neither a step without end nor a prediction at an infinite distance has a middle.
+      return std::isinf(h(i)) || std::isinf(last_.at.lambda[i])
+                 ? 0
+                 : h(i) / (2 * (now.lambda[i] - last_.at.lambda[i]));
     });
     middle = gated_residual(prediction, ahead, prediction - last_.x0);
   }
   Tensor moved = combine(
       coefficient(x,
                   [&](size_t i) {
-                    return next.sigma[i] == 0
-                               ? 0
-                               : std::exp(-eta * h(i)) * next.sigma[i] / now.sigma[i];
+                    const double decay = eta == 0 ? 1 : std::exp(-eta * h(i));  // h may be inf
+                    return next.sigma[i] == 0 ? 0 : decay * next.sigma[i] / now.sigma[i];
                   }),
       x, coefficient(x, [&](size_t i) { return -next.alpha[i] * std::expm1(-(1 + eta) * h(i)); }),
       middle);
@@ -151,7 +171,6 @@ std::vector<double> vandermonde_weights(const std::vector<double>& r,
 // The weights rho_k of differences of predictions at relative places r_k; eq. 5 and appendix B of
 // the paper, whose simpler 1/2 for a single difference has the same order.
 std::vector<double> unipc_weights(double h, const std::vector<double>& r) {
-  if (std::isinf(h)) return std::vector<double>(r.size(), 0.0);
   if (r.size() <= 1) return std::vector<double>(r.size(), 0.5);
   std::vector<double> b;
   const double scale = std::expm1(-h);  // -h phi_1(-h), and B(h)
@@ -169,18 +188,21 @@ Tensor unipc_update(const Tensor& start, const PastPrediction& base,
                     const std::vector<PastPrediction>& others, const SampleLevels& to) {
   std::vector<std::vector<double>> weights(others.size() + 1);  // of base, then of the others
   for (size_t i = 0; i < to.t.size(); ++i) {
-    const double h = to.lambda[i] - base.at.lambda[i], gain = -to.alpha[i] * std::expm1(-h);
+    const double h = lambda_step(base.at.lambda[i], to.lambda[i]);
+    const double gain = -to.alpha[i] * std::expm1(-h);
+    // Predictions at a finite distance; of a step without end, or of no length, there are none.
+    std::vector<size_t> near;
     std::vector<double> r;
-    r.reserve(others.size());
-    for (const PastPrediction& p : others) r.push_back((p.at.lambda[i] - base.at.lambda[i]) / h);
+    for (size_t k = 0; k < others.size() && h != 0 && std::isfinite(h); ++k)
+      if (const double lambda = others[k].at.lambda[i]; std::isfinite(lambda)) {
+        near.push_back(k + 1);
+        r.push_back((lambda - base.at.lambda[i]) / h);
+      }
     const std::vector<double> rho = unipc_weights(h, r);
+    for (std::vector<double>& of_prediction : weights) of_prediction.push_back(0);
     double rest = gain;
-    for (size_t k = 0; k < others.size(); ++k) {
-      const double weight = std::isinf(h) ? 0 : gain * rho[k] / r[k];
-      weights[k + 1].push_back(weight);
-      rest -= weight;
-    }
-    weights[0].push_back(rest);
+    for (size_t k = 0; k < near.size(); ++k) rest -= weights[near[k]].back() = gain * rho[k] / r[k];
+    weights[0].back() = rest;
   }
   const auto weight = [&](size_t k) {
     return coefficient(start, [&](size_t i) { return weights[k][i]; });
@@ -201,8 +223,8 @@ UniPCSolver::UniPCSolver(Options options) : options_(options) {
 
 Tensor UniPCSolver::operator()(const Denoiser& x0, const Tensor& x, const Tensor& t,
                                const Tensor& t_next) {
-  const SampleLevels now = levels_at(*options_.scheduler, t);
-  const SampleLevels next = levels_at(*options_.scheduler, t_next);
+  const auto levels = levels_of_step(*options_.scheduler, t, t_next);
+  const SampleLevels &now = levels.now, &next = levels.next;
   if (!last_step_.leads_to(now, x)) past_.clear();
   const PastPrediction here{predict("UniPCSolver", *options_.scheduler, x0, x, t), now};
   corrected_ = past_.empty() ? x : [&] {

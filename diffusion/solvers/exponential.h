@@ -2,7 +2,7 @@
 // Solvers that integrate the linear part of the equation exactly, in lambda = log(alpha / sigma),
 // and approximate only the prediction of x0. Their denoiser is that prediction:
 // denoiser(scheduler, {..., .type = DenoisingType::x0}). A step that ends at the noise level 0 is
-// the prediction itself.
+// the prediction itself; one that begins where alpha is 0, so that lambda is infinite, has order 1.
 //
 // One network call a step. The ones of several steps keep their last predictions, and begin anew
 // where a step does not continue the one before: at another time, or from an x that is not the one
@@ -18,7 +18,8 @@
 namespace brume::diffusion {
 
 /// DDIM: order 1. eta = 0 is the ODE, eta = 1 the ancestral sampling of DDPM, which draws noise.
-/// @throws ShapeError without a scheduler, unless 0 <= eta, or if eta > 0 without a noise source
+/// @throws ShapeError without a scheduler, unless 0 <= eta <= 1, or if eta > 0 without a noise
+/// source
 /// @source Song et al. 2020, arXiv:2010.02502, eq. 12 and 16
 struct DDIMSolver {
   const LinearGaussianNoiseScheduler* scheduler = nullptr;  // must outlive the solver
@@ -52,7 +53,7 @@ class StepEnd {
 };
 
 /// DPM-Solver++(2M), order 2; with eta = 1 its SDE form, which draws noise in every step.
-/// @throws ShapeError as DDIMSolver
+/// @throws ShapeError without a scheduler, unless 0 <= eta, or if eta > 0 without a noise source
 /// @source Lu et al. 2022, arXiv:2211.01095, algorithm 2 and eq. 19
 class DPMSolverPlusPlus {
  public:

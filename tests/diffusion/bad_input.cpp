@@ -65,7 +65,11 @@ TEST_CASE("ranges of noise, steps and churn") {
   CHECK(error_of_run({.solver = EDMStochasticEulerSolver{churn}}) ==
         "EDM stochastic solver: wants num_steps >= 1 and S_churn >= 0, got 18 and -1");
   CHECK(error_of_run({.solver = DDIMSolver{.scheduler = &kScheduler, .eta = -1}}) ==
-        "DDIMSolver: eta must not be negative, got -1");
+        "DDIMSolver: eta must be in [0, 1], got -1");
+  CHECK(error_of_run({.solver = DDIMSolver{.scheduler = &kScheduler, .eta = 1.5}}) ==
+        "DDIMSolver: eta must be in [0, 1], got 1.5");
+  CHECK(error_of([] { DPMSolverPlusPlus({.scheduler = &kScheduler, .eta = -1}); }) ==
+        "DPMSolverPlusPlus: eta must not be negative, got -1");
   CHECK(error_of_run({.solver = HeunSolver{.alpha = 2}}) ==
         "HeunSolver: alpha must be in (0, 1], got 2");
 }
@@ -208,8 +212,34 @@ TEST_CASE("a weight of the loss that is larger than the data") {
   CHECK(error_of([&] {
           (void)loss(two_images(), ones({3, 2, 1, 4, 4}), rng);
         }) ==
-        "WeightedMSEDSMLoss: the weight of [3, 2, 1, 4, 4] is larger than data of [2, 1, 4, 4]");
+        "WeightedMSEDSMLoss: the weight of [3, 2, 1, 4, 4] does not fit data of [2, 1, 4, 4]");
   CHECK(error_of([&] { (void)loss(two_images(), ones({4, 4}), rng); }).empty());
+}
+
+TEST_CASE("data scales of other channels than the data's, and a to_x0 of another shape or no use") {
+  Generator rng(1);
+  const EDMNoiseScheduler three({.sigma_data = std::vector<double>{0.5, 1, 2}});
+  const MSEDSMLoss loss(as_model, three);
+  const WeightedMSEDSMLoss weighted(as_model, three);
+  const std::string wrong =
+      "MSEDSMLoss: the scheduler's loss_weight of [2, 3, 1, 1] does not fit data of "
+      "[2, 1, 4, 4]; sigma_data is one number, or one for each channel";
+  CHECK(error_of([&] { (void)loss(two_images(), rng); }) == wrong);
+  CHECK(error_of([&] { (void)weighted(two_images(), two_images(), rng); }) == wrong);
+  CHECK(error_of([&] {
+          (void)loss(ones({3}), rng);
+        }).starts_with("MSEDSMLoss: the scheduler's loss_weight of [3, 3] does not fit data"));
+  CHECK_FALSE(error_of([&] { (void)loss(ones({2, 2, 4, 4}), rng); }).empty());
+  CHECK(error_of([&] { (void)loss(ones({2, 3, 4, 4}), rng); }).empty());
+  const auto first = [](const Tensor& y, const Tensor&, const Tensor&) {
+    return slice(y, 0, 0, 1);
+  };
+  const MSEDSMLoss narrow(as_model, kScheduler,
+                          {.prediction_type = PredictionType::epsilon, .to_x0 = first});
+  CHECK(error_of([&] { (void)narrow(two_images(), rng); }) ==
+        "MSEDSMLoss: to_x0 returned [1, 1, 4, 4] for data of [2, 1, 4, 4]");
+  CHECK(error_of([&] { MSEDSMLoss(as_model, kScheduler, {.to_x0 = first}); }) ==
+        "MSEDSMLoss: to_x0 is for a score, epsilon or v prediction; give the prediction_type");
 }
 
 TEST_CASE("times that do not decrease") {

@@ -147,6 +147,46 @@ TEST_CASE("the older losses of a perfect network are zero, element by element") 
   }
 }
 
+TEST_CASE("the older losses draw their levels in f32, whatever the images are") {
+  Tensor sigma;
+  const AnyModel watching = [&](const Tensor& x, const Tensor& level, const Condition&) {
+    sigma = level;
+    return x;
+  };
+  const auto levels = [&](const auto& loss, DType dtype) {
+    Generator rng = Generator::torch_cpu(3);
+    (void)loss(ones({3, 1, 4, 4}, {.dtype = dtype}), rng);
+    CHECK(sigma.dtype() == dtype);
+    return sigma;
+  };
+  const auto agrees = [&](const auto& loss) {
+    const Tensor f32 = levels(loss, DType::f32);
+    CHECK(levels(loss, DType::f64).template to_vector<double>() ==
+          f32.template to_vector<double>());
+    CHECK(levels(loss, DType::bf16).template to_vector<float>() ==
+          convert(f32, DType::bf16).template to_vector<float>());
+  };
+  agrees([&](const Tensor& y, Generator& rng) { return EDMLoss()(watching, y, rng); });
+  agrees([&](const Tensor& y, Generator& rng) { return EDMLossLogUniform()(watching, y, rng); });
+  agrees([&](const Tensor& y, Generator& rng) { return VPLoss()(watching, y, rng); });
+  agrees([&](const Tensor& y, Generator& rng) { return VELoss()(watching, y, rng); });
+  agrees([&](const Tensor& y, Generator& rng) { return EDMLossSR()(watching, y, y, rng); });
+}
+
+TEST_CASE("the steps of VELoss_dfsr reach the network whole, in half precision too") {
+  std::vector<float> steps;
+  const AnyModel watching = [&](const Tensor& x, const Tensor& t, const Condition&) {
+    steps = t.to_vector<float>();
+    return x;
+  };
+  const auto steps_in = [&](DType dtype) {
+    Generator rng(3);
+    (void)VELoss_dfsr()(watching, ones({8, 1, 2, 2}, {.dtype = dtype}), rng);
+    return steps;
+  };
+  CHECK(steps_in(DType::bf16) == steps_in(DType::f32));
+}
+
 TEST_CASE("images are augmented before noise is added, and the labels reach the network") {
   Generator rng(5);
   const Tensor images = normal({2, 1, 4, 4}, rng);

@@ -5,6 +5,7 @@
 
 #include <doctest/doctest.h>
 
+#include <brume/core/replay.h>
 #include <brume/diffusion/guidance.h>
 #include <brume/diffusion/sample.h>
 #include <brume/diffusion/schedulers/edm.h>
@@ -88,6 +89,8 @@ TEST_CASE("solvers converge on a mixture with their published orders") {
           doctest::Approx(2).epsilon(0.1).scale(0));
     CHECK(order(DenoisingType::x0, UniPCSolver({.scheduler = &p.s, .order = 2})) ==
           doctest::Approx(3).epsilon(0.1).scale(0));
+    CHECK(order(DenoisingType::x0, UniPCSolver({.scheduler = &p.s, .order = 3})) ==
+          doctest::Approx(4).epsilon(0.1).scale(0));
   }
 }
 
@@ -144,6 +147,70 @@ TEST_CASE("with eta = 0 and one step, exponential solvers are DDIM") {
   for (size_t i = 0; i < ddim.size(); ++i) {
     CHECK(dpm[i] == doctest::Approx(ddim[i]).epsilon(1e-12).scale(0));
     CHECK(unipc[i] == doctest::Approx(ddim[i]).epsilon(1e-12).scale(0));
+  }
+}
+
+TEST_CASE("a DDIM step of eta has the paper's mean and variance") {
+  const VPNoiseScheduler s;
+  const double t = 0.6, next = 0.35, eta = 0.5;
+  const auto alpha_bar = [&](double time) {
+    return std::pow(s.alpha(full({1}, time, kF64)).item(), 2);
+  };
+  const double a = alpha_bar(t), b = alpha_bar(next), x = 1.3, x0 = -0.4, n = 0.7;
+  // Eq. 12 and 16, in alpha_bar, the paper's alpha.
+  const double sigma = eta * std::sqrt((1 - b) / (1 - a)) * std::sqrt(1 - a / b);
+  const double epsilon = (x - std::sqrt(a) * x0) / std::sqrt(1 - a);
+  const double expected =
+      std::sqrt(b) * x0 + std::sqrt(1 - b - sigma * sigma) * epsilon + sigma * n;
+  Generator rng = replay({{Distribution::normal, full({1, 1}, n, kF64)}});
+  NoiseSource noise(rng);
+  const Denoiser d([&](const Tensor& y, const Tensor&) { return full(y.shape(), x0, kF64); });
+  const Tensor moved = DDIMSolver{.scheduler = &s, .eta = eta, .noise = &noise}(
+      d, full({1, 1}, x, kF64), full({1}, t, kF64), full({1}, next, kF64));
+  CHECK(moved.item() == doctest::Approx(expected).epsilon(1e-12).scale(0));
+}
+
+TEST_CASE("exponential solvers start where alpha is 0") {
+  // Rectified flow from t = 1, and VP from where alpha is below the smallest number of f64.
+  struct Flow final : EDMNoiseScheduler {
+    Tensor alpha(const Tensor& t) const override { return 1.0 - t; }
+    Tensor alpha_dot(const Tensor& t) const override { return -ones_like(t); }
+  };
+  const Flow flow;
+  const VPNoiseScheduler vp({.t_max = 20});
+  const auto even = [](double first, double last, int64_t n) {
+    return arange(first, n + 1, (last - first) / static_cast<double>(n), kF64);
+  };
+  // Data of N(0, s^2): the ODE keeps x / sqrt(alpha^2 s^2 + sigma^2).
+  constexpr double kScale = 0.5;
+  const auto error = [&](const LinearGaussianNoiseScheduler& s, const Solver& solver,
+                         const Tensor& times) {
+    const auto width2 = [&s](const Tensor& t) {
+      return square(s.alpha(t) * kScale) + square(s.sigma(t));
+    };
+    const Predictor best = [&](const Tensor& x, const Tensor& t) {
+      const Tensor tb = per_sample(t, x);
+      return x * s.alpha(tb) * (kScale * kScale) / width2(tb);
+    };
+    const Tensor y = sample(denoiser(s, {.x0 = best, .type = DenoisingType::x0}),
+                            ones({1, 1}, kF64), s, {.solver = solver, .time_steps = times});
+    const Tensor last = slice(times, 0, times.numel() - 1, times.numel());
+    return std::abs(y.item() - std::sqrt(width2(last).item()));
+  };
+  Generator rng(8);
+  NoiseSource noise(rng);
+  for (const auto& [s, times] :
+       {std::pair<const LinearGaussianNoiseScheduler*, Tensor>(&flow, even(1, 0.05, 40)),
+        {&vp, cat({even(20, 1, 10), slice(even(1, 0.05, 40), 0, 1, 41)}, 0)}}) {
+    const double ddim = error(*s, DDIMSolver{.scheduler = s}, times);
+    CHECK(ddim < 0.03);
+    CHECK(error(*s, DPMSolverPlusPlus({.scheduler = s}), times) < ddim / 4);
+    CHECK(error(*s, UniPCSolver({.scheduler = s, .order = 2}), times) < ddim / 4);
+    CHECK(error(*s, UniPCSolver({.scheduler = s, .order = 3}), times) < ddim / 4);
+    for (const Solver& stochastic :
+         {Solver(DDIMSolver{.scheduler = s, .eta = 1, .noise = &noise}),
+          Solver(DPMSolverPlusPlus({.scheduler = s, .eta = 1, .noise = &noise}))})
+      CHECK(error(*s, stochastic, times) < 3);
   }
 }
 
@@ -214,8 +281,32 @@ TEST_CASE("guidance goes from the unwanted prediction to the wanted one and on")
   CHECK(values({.scale = 3}) == Floats{9, 9});
   CHECK(values({.scale = 3, .t_min = 5}) == Floats{5, 9});
   CHECK(values({.scale = 3, .t_max = 0.5}) == Floats{5, 5});
+  CHECK(values({.scale = 3, .t_max = 1}) == Floats{9, 5});  // both ends act
+  CHECK(values({.scale = 3, .t_min = 10}) == Floats{5, 9});
   const AnyModel worse = [](const Tensor& y, const Tensor&, const Condition&) { return y; };
   CHECK(autoguidance(model, worse, c, {.scale = 2})(x, t).to_vector<float>() == Floats{7, 7});
+}
+
+TEST_CASE("whether guidance acts on a sample does not depend on the others") {
+  const auto constant = [](double value) {
+    return [value](const Tensor& x, const Tensor&) { return full(x.shape(), value); };
+  };
+  // The f32 number nearest to 0.1 is above it, the one nearest to 0.7 below.
+  const auto acts = [&](const std::vector<float>& times, DType dtype, GuidanceOptions o) {
+    o.scale = 2;
+    const auto n = static_cast<int64_t>(times.size());
+    return guided(constant(1), constant(0), o)(ones({n, 1}),
+                                               convert(from_vector(times, {n}), dtype))
+        .to_vector<float>();
+  };
+  using Floats = std::vector<float>;
+  for (DType dtype : {DType::f32, DType::bf16}) {
+    CHECK(acts({0.1f}, dtype, {.t_max = 0.1}) == Floats{2});
+    CHECK(acts({0.1f, 0.01f}, dtype, {.t_max = 0.1}) == Floats{2, 2});
+    CHECK(acts({0.1f, 3}, dtype, {.t_max = 0.1}) == Floats{2, 1});
+    CHECK(acts({0.7f}, dtype, {.t_min = 0.7}) == Floats{2});
+    CHECK(acts({0.7f, 3}, dtype, {.t_min = 0.7}) == Floats{2, 2});
+  }
 }
 
 TEST_CASE("what exponential solvers lack, they say") {

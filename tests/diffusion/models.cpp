@@ -73,6 +73,26 @@ TEST_CASE("a preconditioner names what does not fit") {
                        ShapeError);
 }
 
+TEST_CASE("the noise labels of iDDPM are whole in half precision too") {
+  std::vector<float> labels;
+  const AnyModel watching = [&](const Tensor& x, const Tensor& label, const Condition&) {
+    labels = label.to_vector<float>();
+    return x;
+  };
+  const auto iddpm = nn::make<IDDPMPreconditioner>(watching, IDDPMPreconditionerConfig());
+  // Levels that bf16 has, so that those of f32 are the same.
+  const Tensor t = from_vector(std::vector<float>{4, 0.3125f, 13, 76}, {4}), x = ones({4, 1});
+  const auto labels_in = [&](DType dtype) {
+    (void)iddpm(convert(x, dtype), convert(t, dtype));
+    return labels;
+  };
+  const std::vector<float> exact = labels_in(DType::f32);
+  CHECK(exact[0] == 842);
+  CHECK(labels_in(DType::bf16) == exact);
+  CHECK(labels_in(DType::f16) == exact);
+  CHECK(labels_in(DType::f64) == exact);
+}
+
 TEST_CASE("a condition is nothing, a tensor, or named tensors") {
   const Condition named{{"a", ones({2})}, {"b", ones({2})}};
   CHECK_FALSE(named.find("c").defined());

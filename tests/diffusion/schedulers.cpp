@@ -1,4 +1,5 @@
 #include <cmath>
+#include <limits>
 #include <memory>
 
 #include <doctest/doctest.h>
@@ -10,12 +11,14 @@
 #include <brume/diffusion/iddpm_levels.h>
 #include <brume/diffusion/losses.h>
 #include <brume/diffusion/preconditioners.h>
+#include <brume/diffusion/sample.h>
 #include <brume/diffusion/schedulers/edm_log_uniform.h>
 #include <brume/diffusion/schedulers/iddpm.h>
 #include <brume/diffusion/schedulers/student_t_edm.h>
 #include <brume/diffusion/schedulers/time_grid.h>
 #include <brume/diffusion/schedulers/ve.h>
 #include <brume/diffusion/schedulers/vp.h>
+#include <brume/diffusion/solvers/exponential.h>
 
 #include "tests/error_of.h"
 
@@ -47,6 +50,15 @@ class CosineScheduler : public LinearGaussianNoiseScheduler {
   Tensor timesteps(int64_t n, TensorOptions options) const override {
     return then_zero(1.5 - even_grid("CosineScheduler", n, options) * 1.49);
   }
+};
+
+// Rectified flow, whose alpha is 0 at t = 1.
+class FlowScheduler : public CosineScheduler {
+ public:
+  Tensor sigma(const Tensor& t) const override { return t * 1.0; }
+  Tensor sigma_dot(const Tensor& t) const override { return ones_like(t); }
+  Tensor alpha(const Tensor& t) const override { return 1.0 - t; }
+  Tensor alpha_dot(const Tensor& t) const override { return -ones_like(t); }
 };
 
 template <class S>
@@ -120,6 +132,66 @@ TEST_CASE("a denoiser is the same whatever its predictor predicts") {
     }
 }
 
+TEST_CASE("v becomes x0, and x0 becomes v, without a division by alpha") {
+  const auto constant = [](const Tensor& y) {
+    return [y](const Tensor&, const Tensor&) { return y; };
+  };
+  const Tensor x0 = from_vector(std::vector<float>{0.7f, -1.3f}, {1, 2}), t = ones({1});
+  const FlowScheduler flow;
+  const Tensor x = from_vector(std::vector<float>{2.5f, 0.25f}, {1, 2});
+  // Where alpha is 0, v is -x0 whatever x is.
+  CHECK(flow.x0_to_v(x0, x, t).to_vector<float>() == std::vector<float>{-0.7f, 1.3f});
+  CHECK(denoiser(flow, {.v = constant(-x0), .type = DenoisingType::x0})(x, t).to_vector<float>() ==
+        x0.to_vector<float>());
+  // Where it is small, epsilon / alpha would lose digits.
+  const VPNoiseScheduler vp;
+  const TensorOptions f64{.dtype = DType::f64};
+  const Tensor one = ones({1}, f64), exact = convert(x0, DType::f64), epsilon = ones({1, 2}, f64);
+  const Tensor a = vp.alpha(one), b = vp.sigma(one);
+  const Tensor noisy = convert(a * exact + b * epsilon, DType::f32);
+  const Tensor v = convert(a * epsilon - b * exact, DType::f32);
+  const Denoiser d = denoiser(vp, {.v = constant(v), .type = DenoisingType::x0});
+  CHECK(largest_difference(d(noisy, t), x0) < 1e-6);
+}
+
+TEST_CASE("times of half precision are those of f32, rounded once") {
+  for (const auto& s : all_schedulers())
+    for (DType half : {DType::bf16, DType::f16}) {
+      const Tensor times = s->timesteps(18, {.dtype = half});
+      CHECK(times.dtype() == half);
+      CHECK(times.to_vector<float>() == convert(s->timesteps(18), half).to_vector<float>());
+    }
+  const VPNoiseScheduler vp;
+  const Predictor zero = [](const Tensor& x, const Tensor&) { return zeros_like(x); };
+  const Tensor start = ones({2, 3}, {.dtype = DType::bf16});
+  CHECK(sample(denoiser(vp, {.x0 = zero}), start, vp).dtype() == DType::bf16);
+}
+
+TEST_CASE("the f64 times of iDDPM are those of f64 arithmetic") {
+  // Between two levels f32 and f64 round to different ones; the number is the reference's.
+  const IDDPMNoiseScheduler s;
+  CHECK(s.timesteps(27, {.dtype = DType::f64}).to_vector<double>()[13] == 0.9998449087142944);
+  CHECK(s.timesteps(27).to_vector<double>()[13] == 1.0029664039611816);
+}
+
+TEST_CASE("processes are compared at their times only if they are two") {
+  struct Counting final : EDMNoiseScheduler {
+    Tensor sigma(const Tensor& t) const override {
+      ++asked;
+      return t;
+    }
+    mutable int asked = 0;
+  };
+  const Counting s;
+  CHECK(same_levels(s, s, ones({2})));
+  CHECK(s.asked == 0);
+  // Both ends of a step are looked up at once.
+  const Predictor zero = [](const Tensor& x, const Tensor&) { return zeros_like(x); };
+  const Denoiser d = denoiser(s, {.x0 = zero, .type = DenoisingType::x0});
+  (void)sample(d, ones({2, 3}), s, {.num_steps = 5, .solver = DDIMSolver{.scheduler = &s}});
+  CHECK(s.asked == 5);
+}
+
 TEST_CASE("every schedule decreases to zero, and a noise level leads back to its time") {
   for (const auto& s : all_schedulers()) {
     const std::vector<double> times = s->timesteps(18).to_vector<double>();
@@ -184,6 +256,13 @@ TEST_CASE("schedulers say which range they want") {
       error_of([] { IDDPMNoiseScheduler({.M = 1}); }).starts_with("IDDPMNoiseScheduler: wants M"));
   CHECK(error_of([] { StudentTEDMNoiseScheduler({.nu = 2}); }) ==
         "StudentTEDMNoiseScheduler: nu must be > 2, got 2");
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  CHECK(error_of([] { StudentTEDMNoiseScheduler({.nu = kInfinity}); }) ==
+        "StudentTEDMNoiseScheduler: nu must be finite; its limit is EDMNoiseScheduler");
+  CHECK(error_of([] {
+          Generator rng(1);
+          (void)NoiseSource(rng).student_t({1, 2}, kInfinity);
+        }) == "gamma: the shape must be finite and at least 1, got inf");
   CHECK(error_of([] {
           const VENoiseScheduler s;
           const Predictor wrong = [](const Tensor& x, const Tensor&) { return select(x, 0, 0); };
