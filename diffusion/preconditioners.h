@@ -1,6 +1,7 @@
 #pragma once
 // Preconditioners: D(x, t) = c_skip x + c_out F(c_in x, c_noise), around any model F.
 
+#include <brume/diffusion/defaults.h>
 #include <brume/diffusion/model.h>
 
 namespace brume::diffusion {
@@ -40,7 +41,7 @@ AffineCoefficients edm_coefficients(const Tensor& sigma, const Tensor& sigma_dat
 
 struct EDMPreconditionerConfig {
   nn::Ref<nn::Module> model{};
-  nn::OneOrMany<double> sigma_data = 0.5;
+  nn::OneOrMany<double> sigma_data = kSigmaData;
   template <class V>
   void fields(V& v) {
     v("model", model, nn::required);
@@ -68,8 +69,8 @@ class EDMPreconditioner : public BaseAffinePreconditioner {
 
 struct VPPreconditionerConfig {
   nn::Ref<nn::Module> model{};
-  double beta_d = 19.9, beta_min = 0.1;
-  int64_t M = 1000;  // noise labels run from 0 to M - 1
+  double beta_d = kVpBetaD, beta_min = kVpBetaMin;
+  int64_t M = kLabels;  // noise labels run from 0 to M - 1
   template <class V>
   void fields(V& v) {
     v("model", model, nn::required);
@@ -117,8 +118,8 @@ class VEPreconditioner : public BaseAffinePreconditioner {
 
 struct IDDPMPreconditionerConfig {
   nn::Ref<nn::Module> model{};
-  double C_1 = 0.001, C_2 = 0.008;
-  int64_t M = 1000;
+  double C_1 = kIddpmC1, C_2 = kIddpmC2;
+  int64_t M = kLabels;
   template <class V>
   void fields(V& v) {
     v("model", model, nn::required);

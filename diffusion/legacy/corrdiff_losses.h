@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include <brume/diffusion/defaults.h>
 #include <brume/diffusion/legacy/loss_inputs.h>
 #include <brume/diffusion/model.h>
 #include <brume/diffusion/multi_diffusion/patching.h>
@@ -34,7 +35,7 @@ class RegressionLossCE {
 };
 
 struct ResidualLossOptions {
-  double P_mean = 0, P_std = 1.2, sigma_data = 0.5;
+  double P_mean = 0, P_std = kEdmPStd, sigma_data = kSigmaData;
   bool hr_mean_conditioning = false;  // the network sees the mean before the channels of img_lr
 };
 

@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include <brume/diffusion/defaults.h>
 #include <brume/diffusion/legacy/loss_inputs.h>
 #include <brume/diffusion/model.h>
 #include <brume/nn/config.h>
@@ -12,8 +13,8 @@
 namespace brume::diffusion {
 
 struct EDMLossOptions {
-  double P_mean = -1.2, P_std = 1.2;
-  nn::OneOrMany<double> sigma_data = 0.5;  // one, or one per channel
+  double P_mean = kEdmPMean, P_std = kEdmPStd;
+  nn::OneOrMany<double> sigma_data = kSigmaData;  // one, or one per channel
 };
 
 /// Log-normal noise levels. @shape images and the result [B, C, ...]
@@ -31,7 +32,7 @@ class EDMLoss {
 
 struct EDMLossLogUniformOptions {
   double sigma_min = 0.02, sigma_max = 1000;
-  nn::OneOrMany<double> sigma_data = 0.5;  // one, or one per channel
+  nn::OneOrMany<double> sigma_data = kSigmaData;  // one, or one per channel
 };
 
 /// EDMLoss with log-uniform noise levels.
@@ -47,7 +48,7 @@ class EDMLossLogUniform {
 };
 
 struct VPLossOptions {
-  double beta_d = 19.9, beta_min = 0.1, epsilon_t = 1e-5;
+  double beta_d = kVpBetaD, beta_min = kVpBetaMin, epsilon_t = kVpEpsilonT;
 };
 
 /// Noise levels of evenly drawn times of the variance-preserving process, drawn before the images
@@ -65,7 +66,7 @@ class VPLoss {
 };
 
 struct VELossOptions {
-  double sigma_min = 0.02, sigma_max = 100;
+  double sigma_min = kVeSigmaMin, sigma_max = kVeSigmaMax;
 };
 
 /// Log-uniform noise levels weighted by 1 / sigma^2, drawn before the images are augmented.

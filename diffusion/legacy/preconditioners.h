@@ -35,9 +35,9 @@ struct VPPrecondConfig {
   nn::OneOrMany<int64_t> img_resolution = 0;
   int64_t img_channels = 0;
   bool use_fp16 = false;
-  double beta_d = 19.9, beta_min = 0.1;
-  int64_t M = 1000;
-  double epsilon_t = 1e-5;  // the time of the smallest level
+  double beta_d = kVpBetaD, beta_min = kVpBetaMin;
+  int64_t M = kLabels;
+  double epsilon_t = kVpEpsilonT;  // the time of the smallest level
   nn::AnyUNetConfig model = nn::SongUNetConfig();
   template <class V>
   void fields(V& v) {
@@ -69,7 +69,7 @@ struct VEPrecondConfig {
   nn::OneOrMany<int64_t> img_resolution = 0;
   int64_t img_channels = 0;
   bool use_fp16 = false;
-  double sigma_min = 0.02, sigma_max = 100;
+  double sigma_min = kVeSigmaMin, sigma_max = kVeSigmaMax;
   nn::AnyUNetConfig model = nn::SongUNetConfig();
   template <class V>
   void fields(V& v) {
@@ -99,8 +99,8 @@ struct iDDPMPrecondConfig {
   nn::OneOrMany<int64_t> img_resolution = 0;
   int64_t img_channels = 0;
   bool use_fp16 = false;
-  double C_1 = 0.001, C_2 = 0.008;
-  int64_t M = 1000;
+  double C_1 = kIddpmC1, C_2 = kIddpmC2;
+  int64_t M = kLabels;
   nn::AnyUNetConfig model = nn::DhariwalUNetConfig();
   template <class V>
   void fields(V& v) {
@@ -136,7 +136,7 @@ struct EDMPrecondConfig {
   int64_t img_channels = 0;
   bool use_fp16 = false;
   double sigma_min = 0, sigma_max = std::numeric_limits<double>::infinity();
-  nn::OneOrMany<double> sigma_data = 0.5;
+  nn::OneOrMany<double> sigma_data = kSigmaData;
   nn::AnyUNetConfig model = nn::DhariwalUNetConfig();
   std::optional<int64_t> img_in_channels{}, img_out_channels{};  // img_channels by default
   template <class V>
@@ -174,7 +174,8 @@ struct EDMPrecondSuperResolutionConfig {
   int64_t img_in_channels = 0, img_out_channels = 0;
   bool use_fp16 = false;
   nn::AnyUNetConfig model = nn::SongUNetPosEmbdConfig();
-  double sigma_data = 0.5, sigma_min = 0, sigma_max = std::numeric_limits<double>::infinity();
+  double sigma_data = kSigmaData, sigma_min = 0,
+         sigma_max = std::numeric_limits<double>::infinity();
   template <class V>
   void fields(V& v) {
     v("img_resolution", img_resolution, nn::required);
@@ -210,7 +211,8 @@ struct EDMPrecondSRConfig {
   int64_t img_channels = 0;  // not used, as in the reference
   int64_t img_in_channels = 0, img_out_channels = 0;
   bool use_fp16 = false;
-  double sigma_min = 0, sigma_max = std::numeric_limits<double>::infinity(), sigma_data = 0.5;
+  double sigma_min = 0, sigma_max = std::numeric_limits<double>::infinity(),
+         sigma_data = kSigmaData;
   nn::AnyUNetConfig model = nn::SongUNetPosEmbdConfig();
   bool scale_cond_input = true;
   template <class V>
@@ -244,7 +246,8 @@ struct VEPrecond_dfsrConfig {
   nn::OneOrMany<int64_t> img_resolution = 0;
   int64_t img_channels = 0;
   bool use_fp16 = false;
-  double sigma_min = 0.02, sigma_max = 100, dataset_mean = 5.85e-5, dataset_scale = 4.79;
+  double sigma_min = kVeSigmaMin, sigma_max = kVeSigmaMax, dataset_mean = 5.85e-5,
+         dataset_scale = 4.79;
   nn::AnyUNetConfig model = nn::SongUNetConfig();
   template <class V>
   void fields(V& v) {

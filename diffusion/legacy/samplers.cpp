@@ -10,6 +10,7 @@
 #include <brume/diffusion/iddpm_levels.h>
 #include <brume/diffusion/legacy/patch_condition.h>
 #include <brume/diffusion/legacy/preconditioners.h>
+#include <brume/diffusion/level_grids.h>
 #include <brume/diffusion/schedulers/edm.h>
 #include <brume/diffusion/schedulers/iddpm.h>
 #include <brume/diffusion/schedulers/time_grid.h>
@@ -110,13 +111,9 @@ Tensor blend(double a, const Tensor& x, double b, const Tensor& y) {
   return combine(scalar(a, options), x, scalar(b, options), y);
 }
 
-std::vector<double> polynomial_levels(double sigma_min, double sigma_max, double rho, int64_t n) {
-  const double first = std::pow(sigma_max, 1 / rho), last = std::pow(sigma_min, 1 / rho);
-  std::vector<double> out;
-  for (int64_t i = 0; i < n; ++i)
-    out.push_back(std::pow(
-        first + static_cast<double>(i) / static_cast<double>(n - 1) * (last - first), rho));
-  return out;
+// Place i of n, from 0 to 1.
+double fraction_of(int64_t i, int64_t n) {
+  return static_cast<double>(i) / static_cast<double>(n - 1);
 }
 
 // Ends a run that went wrong; false if the caller wants no more steps.
@@ -138,8 +135,8 @@ Tensor stochastic_sampler(const AnyModel& net, const Tensor& latents,
   const double high = std::min(o.sigma_max, network.levels().sigma_max());
   check_run("stochastic_sampler", o, low, high);
   std::vector<double> t;
-  for (double sigma : polynomial_levels(low, high, o.rho, o.num_steps))
-    t.push_back(network.rounded(sigma));
+  for (int64_t i = 0; i < o.num_steps; ++i)
+    t.push_back(network.rounded(edm_level(fraction_of(i, o.num_steps), low, high, o.rho)));
   t.push_back(0);
 
   const auto slope = [&](const Tensor& x, double sigma) { return (x - network(x, sigma)) / sigma; };
@@ -243,20 +240,21 @@ std::vector<double> iddpm_table(const DeterministicSamplerOptions& o, Range rang
 
 std::vector<double> noise_levels(const DeterministicSamplerOptions& o, Range range,
                                  const Curve& curve) {
-  if (o.discretization == Discretization::edm)
-    return polynomial_levels(range.sigma_min, range.sigma_max, o.rho, o.num_steps);
   std::vector<double> out, table;
   if (o.discretization == Discretization::iddpm) table = iddpm_table(o, range);
   for (int64_t i = 0; i < o.num_steps; ++i) {
-    const double f = static_cast<double>(i) / static_cast<double>(o.num_steps - 1);
+    const double f = fraction_of(i, o.num_steps);
     switch (o.discretization) {
       case Discretization::vp:
         out.push_back(vp_level(1 + f * (o.epsilon_s - 1), curve.beta_d, curve.beta_min));
         break;
       case Discretization::ve:
-        out.push_back(range.sigma_max * std::pow(range.sigma_min / range.sigma_max, f));
+        out.push_back(std::sqrt(ve_time(f, range.sigma_min, range.sigma_max)));
         break;
-      default: {
+      case Discretization::edm:
+        out.push_back(edm_level(f, range.sigma_min, range.sigma_max, o.rho));
+        break;
+      case Discretization::iddpm: {
         const double stride =
             static_cast<double>(table.size() - 1) / static_cast<double>(o.num_steps - 1);
         out.push_back(table[static_cast<size_t>(std::nearbyint(stride * static_cast<double>(i)))]);

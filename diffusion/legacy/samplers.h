@@ -6,6 +6,7 @@
 #include <limits>
 #include <optional>
 
+#include <brume/diffusion/defaults.h>
 #include <brume/diffusion/model.h>
 #include <brume/diffusion/multi_diffusion/patching.h>
 #include <brume/diffusion/noise_source.h>
@@ -30,7 +31,7 @@ using OnLegacyStep = std::function<bool(int64_t step, const Tensor& x)>;
 
 struct StochasticSamplerOptions {
   int64_t num_steps = 18;
-  double sigma_min = 0.002, sigma_max = 800, rho = 7;  // within the network's range
+  double sigma_min = kEdmSigmaMin, sigma_max = 800, rho = kEdmRho;  // within the network's range
   double S_churn = 0, S_min = 0, S_max = std::numeric_limits<double>::infinity(), S_noise = 1;
   OnLegacyStep on_step{};
 };
@@ -53,13 +54,13 @@ enum class Scaling { vp, none };                   // s(t)
 struct DeterministicSamplerOptions {
   int64_t num_steps = 18;
   std::optional<double> sigma_min{}, sigma_max{};  // by default the discretization's
-  double rho = 7;
+  double rho = kEdmRho;
   LegacySolver solver = LegacySolver::heun;
   Discretization discretization = Discretization::edm;
   Schedule schedule = Schedule::linear;
   Scaling scaling = Scaling::none;
-  double epsilon_s = 1e-3, C_1 = 0.001, C_2 = 0.008;
-  int64_t M = 1000;
+  double epsilon_s = kVpEpsilonS, C_1 = kIddpmC1, C_2 = kIddpmC2;
+  int64_t M = kLabels;
   double alpha = 1;
   double S_churn = 0, S_min = 0, S_max = std::numeric_limits<double>::infinity(), S_noise = 1;
   OnLegacyStep on_step{};

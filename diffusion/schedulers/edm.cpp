@@ -6,6 +6,7 @@
 #include <brume/autograd/ops/random.h>
 #include <brume/autograd/ops/shape.h>
 #include <brume/diffusion/data_scale.h>
+#include <brume/diffusion/level_grids.h>
 #include <brume/diffusion/schedulers/time_grid.h>
 
 namespace brume::diffusion {
@@ -37,10 +38,8 @@ Tensor EDMNoiseScheduler::loss_weight(const Tensor& t) const {
 }
 
 Tensor EDMNoiseScheduler::timesteps(int64_t num_steps, TensorOptions options) const {
-  const double first = std::pow(config_.sigma_max, 1 / config_.rho);
-  const double last = std::pow(config_.sigma_min, 1 / config_.rho);
   return sampling_times("EDMNoiseScheduler", num_steps, options, [&](const Tensor& fraction) {
-    return pow(fraction * (last - first) + first, config_.rho);
+    return edm_level(fraction, config_.sigma_min, config_.sigma_max, config_.rho);
   });
 }
 

@@ -1,18 +1,15 @@
 #pragma once
 
+#include <brume/diffusion/defaults.h>
 #include <brume/diffusion/schedulers/linear_gaussian.h>
 #include <brume/nn/config.h>
 
 namespace brume::diffusion {
 
-/// Where EDM's noise levels end, and how its sampling times are spaced.
-/// @source Karras et al. 2022, arXiv:2206.00364, table 1
-inline constexpr double kEdmSigmaMin = 0.002, kEdmSigmaMax = 80, kEdmRho = 7;
-
 struct EDMNoiseSchedulerConfig {
   double sigma_min = kEdmSigmaMin, sigma_max = kEdmSigmaMax, rho = kEdmRho;
-  nn::OneOrMany<double> sigma_data = 0.5;  // one, or one per channel
-  double P_mean = -1.2, P_std = 1.2;
+  nn::OneOrMany<double> sigma_data = kSigmaData;  // one, or one per channel
+  double P_mean = kEdmPMean, P_std = kEdmPStd;
   template <class V>
   void fields(V& v) {
     v("sigma_min", sigma_min);

@@ -6,7 +6,7 @@ namespace brume::diffusion {
 
 struct EDMLogUniformNoiseSchedulerConfig {
   double sigma_min = kEdmSigmaMin, sigma_max = kEdmSigmaMax, rho = kEdmRho;
-  nn::OneOrMany<double> sigma_data = 0.5;  // one, or one per channel
+  nn::OneOrMany<double> sigma_data = kSigmaData;  // one, or one per channel
   template <class V>
   void fields(V& v) {
     v("sigma_min", sigma_min);

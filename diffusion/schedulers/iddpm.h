@@ -2,15 +2,16 @@
 
 #include <vector>
 
+#include <brume/diffusion/defaults.h>
 #include <brume/diffusion/schedulers/linear_gaussian.h>
 #include <brume/nn/config.h>
 
 namespace brume::diffusion {
 
 struct IDDPMNoiseSchedulerConfig {
-  double sigma_min = 0.002, sigma_max = 81;  // levels outside are left out
-  double C_1 = 0.001, C_2 = 0.008;
-  int64_t M = 1000;  // levels of the whole table
+  double sigma_min = kEdmSigmaMin, sigma_max = 81;  // levels outside are left out
+  double C_1 = kIddpmC1, C_2 = kIddpmC2;
+  int64_t M = kLabels;  // levels of the whole table
   template <class V>
   void fields(V& v) {
     v("sigma_min", sigma_min);

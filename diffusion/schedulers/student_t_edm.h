@@ -6,9 +6,9 @@ namespace brume::diffusion {
 
 struct StudentTEDMNoiseSchedulerConfig {
   double sigma_min = kEdmSigmaMin, sigma_max = kEdmSigmaMax, rho = kEdmRho;
-  double nu = 10;                          // degrees of freedom
-  nn::OneOrMany<double> sigma_data = 0.5;  // one, or one per channel
-  double P_mean = -1.2, P_std = 1.2;
+  double nu = 10;                                 // degrees of freedom
+  nn::OneOrMany<double> sigma_data = kSigmaData;  // one, or one per channel
+  double P_mean = kEdmPMean, P_std = kEdmPStd;
   template <class V>
   void fields(V& v) {
     v("sigma_min", sigma_min);

@@ -4,6 +4,7 @@
 
 #include <brume/autograd/ops/pointwise.h>
 #include <brume/autograd/ops/random.h>
+#include <brume/diffusion/level_grids.h>
 #include <brume/diffusion/schedulers/time_grid.h>
 
 namespace brume::diffusion {
@@ -24,10 +25,9 @@ Tensor VENoiseScheduler::sample_time(int64_t n, Generator& rng, TensorOptions op
 Tensor VENoiseScheduler::loss_weight(const Tensor& t) const { return 1.0 / t; }
 
 Tensor VENoiseScheduler::timesteps(int64_t num_steps, TensorOptions options) const {
-  const double first = config_.sigma_max * config_.sigma_max;
-  const double log_ratio = 2 * std::log(config_.sigma_min / config_.sigma_max);
-  return sampling_times("VENoiseScheduler", num_steps, options,
-                        [&](const Tensor& fraction) { return exp(fraction * log_ratio) * first; });
+  return sampling_times("VENoiseScheduler", num_steps, options, [&](const Tensor& fraction) {
+    return ve_time(fraction, config_.sigma_min, config_.sigma_max);
+  });
 }
 
 }  // namespace brume::diffusion

@@ -1,12 +1,13 @@
 #pragma once
 
+#include <brume/diffusion/defaults.h>
 #include <brume/diffusion/schedulers/linear_gaussian.h>
 #include <brume/nn/config.h>
 
 namespace brume::diffusion {
 
 struct VENoiseSchedulerConfig {
-  double sigma_min = 0.02, sigma_max = 100;
+  double sigma_min = kVeSigmaMin, sigma_max = kVeSigmaMax;
   template <class V>
   void fields(V& v) {
     v("sigma_min", sigma_min);

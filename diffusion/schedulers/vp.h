@@ -1,13 +1,14 @@
 #pragma once
 
+#include <brume/diffusion/defaults.h>
 #include <brume/diffusion/schedulers/linear_gaussian.h>
 #include <brume/nn/config.h>
 
 namespace brume::diffusion {
 
 struct VPNoiseSchedulerConfig {
-  double beta_min = 0.1, beta_d = 19.1;  // the rate of noise grows from beta_min by beta_d
-  double epsilon_s = 1e-3, t_max = 1;    // the first time above 0, and the last
+  double beta_min = kVpBetaMin, beta_d = 19.1;  // the rate of noise grows from beta_min by beta_d
+  double epsilon_s = kVpEpsilonS, t_max = 1;    // the first time above 0, and the last
   template <class V>
   void fields(V& v) {
     v("beta_min", beta_min);
