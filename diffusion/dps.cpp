@@ -35,8 +35,15 @@ bool any_positive(const Tensor& x) {
   return std::any_of(values.begin(), values.end(), [](double v) { return v > 0; });
 }
 
-Tensor element_loss(const Observations& o, const Tensor& prediction, const Tensor& y) {
-  if (o.loss) return o.loss(prediction, y);
+Tensor element_loss(const char* who, const Observations& o, const Tensor& prediction,
+                    const Tensor& y) {
+  if (o.loss) {
+    const Tensor loss = o.loss(prediction, y);
+    check(loss.shape() == prediction.shape(), who, ": the loss of ", loss.shape(),
+          " wants one number for each element of the prediction of ", prediction.shape(),
+          "; their sum is taken here");
+    return loss;
+  }
   if (o.norm == 2) return square(prediction - y);
   const Tensor distance = abs(prediction - y);
   return o.norm == 1 ? distance : pow(distance, static_cast<double>(o.norm));
@@ -112,7 +119,7 @@ Tensor without_gaps(const char* who, const Tensor& y, const Tensor& mask) {
 Tensor likelihood_score(const char* who, const Observations& o, const Tensor& x, const Tensor& t,
                         const Tensor& prediction, const Tensor& mask) {
   const EnableGrad record;
-  Tensor loss = element_loss(o, prediction, like(o.y, x));
+  Tensor loss = element_loss(who, o, prediction, like(o.y, x));
   if (mask.defined()) loss = like(mask, x) * loss;
   Tensor variance = square(like(o.std_y.value, x));
   if (o.sigma_fn) {

@@ -68,11 +68,16 @@ Tensor root(const Tensor& a) {
   return matmul(transpose(u, 0, 1), from_vector(roots, {n, 1}) * u);
 }
 
+void check_variance(double variance, int64_t i) {
+  check<Error>(variance >= 0, "frechet_distance: variance ", i, " is negative: ", variance);
+}
+
 Tensor covariance_matrix(const Tensor& x, int64_t n) {
   check(x.shape() == Shape{n, n}, "frechet_distance: wants covariances [", n, ", ", n, "], got ",
         x.shape());
   const Numbers c = finite("frechet_distance", "a covariance", x);
   const auto at = [&](int64_t i, int64_t j) { return c[static_cast<size_t>(i * n + j)]; };
+  for (int64_t i = 0; i < n; ++i) check_variance(at(i, i), i);
   for (int64_t i = 0; i < n; ++i)
     for (int64_t j = 0; j < i; ++j)
       check<Error>(
@@ -89,7 +94,7 @@ double distance(const Tensor& m1, const Tensor& c1, const Tensor& m2, const Tens
   double total = squares(m1 - m2) + trace(c1) + trace(c2);
   for (double value : symmetric_eigen(middle.to_vector<double>(), c1.size(0), false).values)
     total -= 2 * std::sqrt(std::max(value, 0.0));
-  return total;
+  return std::max(total, 0.0);  // rounding
 }
 
 }  // namespace
@@ -166,10 +171,11 @@ double frechet_distance(const Tensor& mean1, const Tensor& covariance1, const Te
     return distance(m1, covariance_matrix(covariance1, n), m2, covariance_matrix(covariance2, n));
   check(covariance1.numel() == n && covariance2.numel() == n, "frechet_distance: wants ", n,
         " variances, got ", covariance1.numel(), " and ", covariance2.numel());
-  for (const Tensor* variance : {&covariance1, &covariance2})
-    (void)finite("frechet_distance", "a variance", *variance);
-  const Tensor v1 = exact(covariance1), v2 = exact(covariance2);
-  return squares(m1 - m2) + sum(v1 + v2 - 2.0 * sqrt(v1 * v2)).item();
+  for (const Tensor* variances : {&covariance1, &covariance2}) {
+    const Numbers v = finite("frechet_distance", "a variance", *variances);
+    for (size_t i = 0; i < v.size(); ++i) check_variance(v[i], static_cast<int64_t>(i));
+  }
+  return squares(m1 - m2) + squares(sqrt(exact(covariance1)) - sqrt(exact(covariance2)));
 }
 
 double frechet_distance(const Tensor& a, const Tensor& b) {

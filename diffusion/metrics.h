@@ -32,6 +32,7 @@ std::vector<double> power_spectrum(const Tensor& x);
 /// C1^1/2)^1/2).
 /// @shape  means [D], covariances [D, D], or [D] variances for both
 /// @throws ShapeError if shapes do not agree; Error if a covariance is not symmetric
+///         or a variance negative
 /// @source Dowson and Landau 1982; Heusel et al. 2017, arXiv:1706.08500
 double frechet_distance(const Tensor& mean1, const Tensor& covariance1, const Tensor& mean2,
                         const Tensor& covariance2);

@@ -93,7 +93,7 @@ std::vector<Tensor> sample_at(const std::vector<int64_t>& wanted, const Denoiser
   SampleOptions watched = options;
   watched.on_step = [&](const SampleStep& now) {
     if (std::find(wanted.begin(), wanted.end(), now.step - 1) != wanted.end())
-      states.push_back(now.x);
+      states.push_back(now.x * 1.0);  // a copy: the solver may work in place
     return !options.on_step || options.on_step(now);
   };
   (void)sample(denoiser, xN, scheduler, watched);

@@ -141,6 +141,11 @@ TEST_CASE("the Frechet distance of two normal distributions is the reference's")
   CHECK(frechet_distance(m, C, mr, Cr) ==
         doctest::Approx(2.234758220608337).epsilon(1e-10).scale(0));
   CHECK(frechet_distance(m, C, m, C) == doctest::Approx(0));
+  // A distance is not negative, whatever is rounded: here of few samples with themselves.
+  for (const uint64_t seed : {1, 2, 3, 4, 5}) {
+    const Tensor few = noise({4, 20}, seed) * 100.0;
+    CHECK(frechet_distance(few, few) >= 0);
+  }
   // Variances alone: (1 - 0)^2 + (2 - 1)^2 + (1 - 2)^2 + (2 - 1)^2.
   CHECK(frechet_distance(m, numbers({1, 4}, {2}), mr, numbers({4, 1}, {2})) == doctest::Approx(4));
   Generator rng(4);
@@ -184,4 +189,9 @@ TEST_CASE("metrics say what does not fit") {
           const Tensor m = ones({2}), skew = numbers({1, 2, 0, 1}, {2, 2});
           (void)frechet_distance(m, skew, m, skew);
         }) == "frechet_distance: a covariance is not symmetric at 1, 0");
+  const Tensor m = ones({2}), good = numbers({1, 2}, {2}), bad = numbers({1, -4}, {2});
+  const Tensor matrix = numbers({1, 0, 0, -4}, {2, 2});
+  for (const auto& [c1, c2] : {std::pair(good, bad), {bad, bad}, {matrix, matrix}})
+    CHECK(error_of([&, &c1 = c1, &c2 = c2] { (void)frechet_distance(m, c1, m, c2); }) ==
+          "frechet_distance: variance 1 is negative: -4");
 }

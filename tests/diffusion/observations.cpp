@@ -163,3 +163,15 @@ TEST_CASE("observations say what does not fit") {
   CHECK(error_of([&] { DPSScorePredictor(ideal, to_score, {}); }) ==
         "DPSScorePredictor: wants an x0_predictor, an x0_to_score_fn and a guidance");
 }
+
+TEST_CASE("a loss of one's own gives a number for each element, not their sum") {
+  const Tensor x = full({1, 2}, 4), t = ones({1});
+  Observations own = observed(3);
+  own.loss = [](const Tensor& a, const Tensor& b) { return sum(square(a - b)); };
+  CHECK(error_of([&] {
+          (void)DPSScorePredictor(ideal, to_score, {DataConsistencyDPSGuidance(ones({1, 2}), own)})(
+              x, t);
+        }) ==
+        "DataConsistencyDPSGuidance: the loss of [] wants one number for each element of the "
+        "prediction of [1, 2]; their sum is taken here");
+}

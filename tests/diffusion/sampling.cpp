@@ -141,6 +141,14 @@ TEST_CASE("states at chosen steps come in order, and the last is the sample") {
   REQUIRE(states.size() == 2);
   CHECK(states[1].item() == sample(right, start, scheduler).item());
   CHECK_THROWS_AS(sample_at({18}, right, start, scheduler), ShapeError);
+  // They stay what they were if the solver works in place.
+  const Solver counts = [](const Denoiser&, const Tensor& x, const Tensor&, const Tensor&) {
+    copy_(x, x + 1.0);
+    return x;
+  };
+  const auto counted =
+      sample_at({0, 1, 2}, right, zeros({1, 1}), scheduler, {.num_steps = 3, .solver = counts});
+  for (size_t i = 0; i < 3; ++i) CHECK(counted[i].item() == double(i) + 1);
 }
 
 TEST_CASE("wrong ranges say what is wanted") {
