@@ -39,7 +39,7 @@ Tensor ConcatConditionWrapper::operator()(const Tensor& x, const Tensor& t,
   if (image.rank() == x.rank()) wanted[1] = image.size(1);
   check(image.shape() == wanted, "ConcatConditionWrapper: an image condition of ", image.shape(),
         " does not fit x of ", x.shape(), "; all axes but the channels must agree");
-  return model_(cat({x, image}, 1), t, passed);
+  return model_(cat({x, nn::as_dtype(image, x)}, 1), t, passed);
 }
 
 }  // namespace brume::diffusion

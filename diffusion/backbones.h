@@ -18,7 +18,8 @@ Tensor call_backbone(const nn::SongUNet& net, const Tensor& x, const Tensor& t,
 Tensor call_backbone(const nn::DhariwalUNet& net, const Tensor& x, const Tensor& t,
                      const Condition& condition);
 /// Also "global_index", the place of patches: i64 [P, 2, h, w], row and column, where P divides the
-/// batch and sample b * P + p gets patch p.
+/// batch and sample b * P + p gets patch p; unless P is the batch, it joins by
+/// Condition::with_argument.
 Tensor call_backbone(const nn::SongUNetPosEmbd& net, const Tensor& x, const Tensor& t,
                      const Condition& condition);
 /// Also "lead_time_label" [B].
@@ -28,7 +29,7 @@ Tensor call_backbone(const nn::SongUNetPosLtEmbd& net, const Tensor& x, const Te
 Tensor call_backbone(const nn::DiffusionUNet3D& net, const Tensor& x, const Tensor& t,
                      const Condition& condition);
 /// The condition: nothing, one tensor, or any of "condition" and what DiTCall has: "attn_mask",
-/// "p_dropout", "invalid_mask".
+/// "p_dropout", "invalid_mask". A mask or rate that serves all joins by Condition::with_argument.
 Tensor call_backbone(const nn::DiT& net, const Tensor& x, const Tensor& t,
                      const Condition& condition);
 

@@ -39,6 +39,7 @@ Tensor MSEDSMLoss::weighted(const Tensor& x0, const Tensor& weight, Generator& r
   if (!t.defined())
     t = scheduler_->sample_time(x0.size(0), rng, {.dtype = x0.dtype(), .device = x0.device()});
   check_times("MSEDSMLoss", t, x0.shape());
+  t = nn::as_dtype(t, x0);
   condition.check_batch(x0.size(0), "MSEDSMLoss");
   const Tensor x_t = scheduler_->add_noise(x0, t, rng);
   Tensor prediction = model_(x_t, t, condition);

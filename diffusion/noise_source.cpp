@@ -19,6 +19,7 @@ Tensor NoiseSource::normal(const Shape& shape, TensorOptions options) {
 void NoiseSource::skip_normal_like(const Tensor& x) {
   const TensorOptions options{.dtype = x.dtype(), .device = x.device()};
   if (shared_) return skip_normal(x.shape(), *shared_, options);
+  check_batch(x.shape());
   Shape single = x.shape();
   single[0] = 1;
   for (Generator& rng : own_) skip_normal(single, rng, options);
@@ -35,10 +36,19 @@ Tensor NoiseSource::gamma(const Shape& shape, double concentration, TensorOption
   });
 }
 
-Tensor NoiseSource::draw(const Shape& shape, TensorOptions options, const Draw& one) {
-  if (shared_) return one(shape, *shared_);
+Tensor NoiseSource::integers(const Shape& shape, int64_t low, int64_t high) {
+  return draw(shape, {.dtype = DType::i64},
+              [&](const Shape& of, Generator& rng) { return random_integers(of, low, high, rng); });
+}
+
+void NoiseSource::check_batch(const Shape& shape) const {
   check(shape.rank() >= 1 && shape[0] == static_cast<int64_t>(own_.size()), "NoiseSource: has ",
         own_.size(), " seeds, asked for a batch of shape ", shape);
+}
+
+Tensor NoiseSource::draw(const Shape& shape, TensorOptions options, const Draw& one) {
+  if (shared_) return one(shape, *shared_);
+  check_batch(shape);
   Shape single = shape;
   single[0] = 1;
   std::vector<Tensor> samples;

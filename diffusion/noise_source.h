@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include <brume/core/random.h>
@@ -18,6 +19,8 @@ class NoiseSource {
   NoiseSource(Generator& rng) : shared_(&rng) {}
   /// Sample i has the seed seeds[i].
   explicit NoiseSource(std::span<const uint64_t> seeds);
+  /// Sample i draws from generators[i], such as Generator::torch_cpu(seed).
+  explicit NoiseSource(std::vector<Generator> generators) : own_(std::move(generators)) {}
 
   /// Standard normal numbers. @shape [B, ...], B = the number of seeds if there are any
   Tensor normal(const Shape& shape, TensorOptions options = {});
@@ -31,10 +34,13 @@ class NoiseSource {
   Tensor student_t(const Shape& shape, double nu, TensorOptions options = {});
   /// Standard gamma numbers. @shape as normal
   Tensor gamma(const Shape& shape, double concentration, TensorOptions options = {});
+  /// Integers in [low, high), i64. @shape as normal
+  Tensor integers(const Shape& shape, int64_t low, int64_t high);
 
  private:
   using Draw = std::function<Tensor(const Shape& shape, Generator& rng)>;
   Tensor draw(const Shape& shape, TensorOptions options, const Draw& one);
+  void check_batch(const Shape& shape) const;
 
   Generator* shared_ = nullptr;
   std::vector<Generator> own_;

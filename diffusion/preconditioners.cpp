@@ -37,7 +37,7 @@ Tensor BaseAffinePreconditioner::operator()(const Tensor& x, const Tensor& t,
   check_times(who.c_str(), t, x.shape());
   condition.check_batch(x.size(0), who.c_str());
   validate_input(x);
-  return denoise(x, per_sample(sigma(t), x), condition);
+  return denoise(x, per_sample(sigma(nn::as_dtype(t, x)), x), condition);
 }
 
 Tensor BaseAffinePreconditioner::denoise(const Tensor& x, const Tensor& sigma,
@@ -116,7 +116,8 @@ AffineCoefficients VPPreconditioner::compute_coefficients(const Tensor& sigma) c
           .c_skip = ones_like(sigma)};
 }
 
-VEPreconditioner::VEPreconditioner(AnyModel model) : BaseAffinePreconditioner(std::move(model)) {
+VEPreconditioner::VEPreconditioner(AnyModel model, const Config& /*nothing beside the model*/)
+    : BaseAffinePreconditioner(std::move(model)) {
   if (model_.module()) made_from<VEPreconditioner>({.model = model_.module()});
 }
 

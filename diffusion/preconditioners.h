@@ -17,7 +17,7 @@ struct AffineCoefficients {
 /// precision, which lacks the digits.
 class BaseAffinePreconditioner : public nn::Module {
  public:
-  /// @shape  x and the result [B, ...], t [B]
+  /// @shape  x and the result [B, ...], t [B], taken in x's type
   /// @throws ShapeError if t or the condition has another batch size
   Tensor operator()(const Tensor& x, const Tensor& t, const Condition& condition = {}) const;
 
@@ -111,8 +111,8 @@ struct VEPreconditionerConfig {
 class VEPreconditioner : public BaseAffinePreconditioner {
  public:
   using Config = VEPreconditionerConfig;
-  explicit VEPreconditioner(const Config& config) : VEPreconditioner(config.model) {}
-  explicit VEPreconditioner(AnyModel model);
+  explicit VEPreconditioner(const Config& config) : VEPreconditioner(config.model, config) {}
+  VEPreconditioner(AnyModel model, const Config& config = {});
   AffineCoefficients compute_coefficients(const Tensor& sigma) const override;
 };
 

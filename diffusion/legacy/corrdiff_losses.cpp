@@ -16,7 +16,8 @@ namespace {
 Tensor regress(const char* who, const AnyModel& net, const Tensor& like, const Tensor& low,
                const Condition& condition) {
   const Tensor t = zeros({like.size(0)}, {.dtype = like.dtype(), .device = like.device()});
-  const Tensor prediction = net(zeros_like(like), t, condition.with("img_lr", low));
+  const Condition all = condition.for_batch(like.size(0), who).with("img_lr", low);
+  const Tensor prediction = net(zeros_like(like), t, all);
   check(prediction.shape() == like.shape(), who, ": the network returned ", prediction.shape(),
         " for images of ", like.shape());
   return prediction;
@@ -81,10 +82,10 @@ Tensor ResidualLoss::operator()(const AnyModel& net, const Tensor& img_clean, co
         " for img_clean of ", p.clean.shape(), "; it is what regression() returns");
   Tensor residual = p.clean - mean;
   Tensor low = options_.hr_mean_conditioning ? cat({mean, p.low}, 1) : p.low;
-  Condition condition = p.condition;
+  Condition condition = p.condition.for_batch(p.clean.size(0), "ResidualLoss");
   if (const RandomPatching2D* patching = inputs.patching) {
     residual = patching->apply(residual);
-    low = patching->apply(low, img_lr);
+    low = patching->apply(low, nn::as_dtype(img_lr, low));
     condition = patch_condition("ResidualLoss", *patching, condition, img_clean.size(0),
                                 inputs.locates_patches, img_clean.device());
   }

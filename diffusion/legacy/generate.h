@@ -23,13 +23,19 @@ Tensor regression_step(const AnyModel& net, const Tensor& img_lr, const Shape& l
 using EnsembleSampler = std::function<Tensor(
     const Tensor& latents, const LegacySamplerInputs& inputs, NoiseSource& noise)>;
 
+/// Where the numbers of a sample come from, such as Generator::torch_cpu, or recorded draws.
+using SampleGenerator = std::function<Generator(uint64_t seed)>;
+
 /// One sample for each seed, batch by batch, which do not depend on how the seeds are split;
-/// without gradients. An image of batch 1 serves all. With `nu` latents are Student-t.
+/// without gradients. An image, and a condition, of batch 1 serves all. With `nu` latents are
+/// Student-t.
 /// @shape  inputs.img_lr [1 or seeds of a batch, Cl, H, W] -> [seeds, img_out_channels, H, W]
 /// @throws ShapeError if there are no seeds or no channels, or unless nu > 2; Error if the sampler
 ///         is empty
-Tensor diffusion_step(const EnsembleSampler& sampler, int64_t img_out_channels,
-                      const std::vector<std::vector<uint64_t>>& seed_batches,
-                      const LegacySamplerInputs& inputs, std::optional<double> nu = {});
+Tensor diffusion_step(
+    const EnsembleSampler& sampler, int64_t img_out_channels,
+    const std::vector<std::vector<uint64_t>>& seed_batches, const LegacySamplerInputs& inputs,
+    std::optional<double> nu = {},
+    const SampleGenerator& generator = [](uint64_t seed) { return Generator(seed); });
 
 }  // namespace brume::diffusion

@@ -1,6 +1,7 @@
 #include <brume/diffusion/legacy/loss_inputs.h>
 
 #include <brume/autograd/ops/shape.h>
+#include <brume/nn/module.h>
 
 namespace brume::diffusion {
 
@@ -16,8 +17,9 @@ AugmentedImages augmented(const char* who, const Tensor& clean, const Tensor& lo
   if (wanted.rank() >= 2 && low.rank() == wanted.rank()) wanted[1] = low.size(1);
   check(clean.rank() >= 2 && low.shape() == wanted, who, ": img_lr of ", low.shape(),
         " does not fit img_clean of ", clean.shape(), "; all axes but the channels must agree");
-  if (!inputs.augment_pipe) return {clean, low, inputs.condition};
-  AugmentedImages both = augmented(cat({clean, low}, 1), inputs);
+  const Tensor alike = nn::as_dtype(low, clean);
+  if (!inputs.augment_pipe) return {clean, alike, inputs.condition};
+  AugmentedImages both = augmented(cat({clean, alike}, 1), inputs);
   const std::vector<Tensor> parts = split(both.clean, {clean.size(1), low.size(1)}, 1);
   return {parts[0], parts[1], std::move(both.condition)};
 }

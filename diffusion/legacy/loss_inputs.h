@@ -23,7 +23,7 @@ struct AugmentedImages {
   Condition condition;
 };
 AugmentedImages augmented(const Tensor& images, const LegacyLossInputs& inputs);
-/// Both are augmented as one image with the channels of both.
+/// Both, in the type of the first, are augmented as one image with the channels of both.
 /// @throws ShapeError naming `who` if batch or spatial sizes differ
 AugmentedImages augmented(const char* who, const Tensor& clean, const Tensor& low,
                           const LegacyLossInputs& inputs);

@@ -57,7 +57,8 @@ Tensor edm_weight(const char* who, const nn::OneOrMany<double>& sigma_data, cons
 Tensor denoising_error(const char* who, const AnyModel& net, const Tensor& y, const Tensor& sigma,
                        const Tensor& weight, const Condition& condition, Generator& rng) {
   const Tensor noisy = gated_residual(y, sigma, normal(y.shape(), rng, like(y)));
-  const Tensor prediction = net(noisy, reshape(sigma, {y.size(0)}), condition);
+  const Tensor prediction =
+      net(noisy, reshape(sigma, {y.size(0)}), condition.for_batch(y.size(0), who));
   check(prediction.shape() == y.shape(), who, ": the network returned ", prediction.shape(),
         " for images of ", y.shape());
   return weighted_square_error(weight, prediction, y);
@@ -190,7 +191,7 @@ Tensor VELoss_dfsr::operator()(const AnyModel& net, const Tensor& images, Genera
   // A number of steps has more digits than half precision.
   const DType whole = is_half(images.dtype()) ? DType::f32 : images.dtype();
   const Tensor label = transfer(convert(t, whole), images.device());
-  const Tensor prediction = net(noisy, label, condition);
+  const Tensor prediction = net(noisy, label, condition.for_batch(batch, "VELoss_dfsr"));
   check(prediction.shape() == images.shape(), "VELoss_dfsr: the network returned ",
         prediction.shape(), " for images of ", images.shape());
   return square(noise - prediction);

@@ -62,19 +62,13 @@ int64_t image_channels(const nn::AnyUNetConfig& config, int64_t in_channels) {
       config);
 }
 
-// The condition, whose labels have one row for each sample, or one for all; a tensor without a name
-// is class labels.
+// The condition for each sample; a tensor without a name is class labels.
 Condition labelled(const char* who, const Condition& condition, const Tensor& x) {
-  Condition c = condition.named("class_labels");
-  for (const char* name : {"class_labels", "augment_labels"})
-    if (const Tensor labels = c.find(name); labels.defined())
-      check(labels.rank() >= 1 && x.rank() >= 1 &&
-                (labels.size(0) == 1 || labels.size(0) == x.size(0)),
-            who, ": '", name, "' of ", labels.shape(), " do not fit the batch of x of ", x.shape());
-  return c;
+  check(x.rank() >= 1, who, ": wants x of shape [B, ...], got ", x.shape());
+  return condition.named("class_labels").for_batch(x.size(0), who);
 }
 
-// The image `name` of a condition, which stands beside x in a network of `channels`.
+// The image `name` of a condition, which stands beside x in a network of `channels`, in x's type.
 Tensor image_beside(const char* who, const Condition& condition, const char* name, int64_t channels,
                     const Tensor& x) {
   const Tensor image = condition.find(name);
@@ -88,7 +82,7 @@ Tensor image_beside(const char* who, const Condition& condition, const char* nam
   if (image.rank() == x.rank()) wanted[1] = image.size(1);
   check(image.shape() == wanted, who, ": '", name, "' of ", image.shape(), " does not fit x of ",
         x.shape(), "; all axes but the channels must agree");
-  return image;
+  return nn::as_dtype(image, x);
 }
 
 }  // namespace
@@ -165,9 +159,9 @@ Tensor EDMPrecond::operator()(const Tensor& x, const Tensor& sigma,
                               const Condition& condition) const {
   validate_input(x);
   const char* who = "EDMPrecond";
-  const Condition c = labelled(who, condition.named("condition"), x);
-  return denoise(x, level(who, sigma, x), c.without("condition"),
-                 image_beside(who, c, "condition", channels_, x));
+  const Condition c = condition.named("condition");
+  const Tensor image = image_beside(who, c, "condition", channels_, x);
+  return denoise(x, level(who, sigma, x), labelled(who, c.without("condition"), x), image);
 }
 
 EDMPrecondSuperResolution::EDMPrecondSuperResolution(const Config& c)
@@ -190,9 +184,9 @@ AffineCoefficients EDMPrecondSuperResolution::compute_coefficients(const Tensor&
 Tensor EDMPrecondSuperResolution::operator()(const Tensor& x, const Tensor& sigma,
                                              const Condition& condition) const {
   const char* who = "EDMPrecondSuperResolution";
-  const Condition c = labelled(who, condition.named("img_lr"), x);
-  return denoise(x, level(who, sigma, x), c.without("img_lr"),
-                 image_beside(who, c, "img_lr", channels_, x));
+  const Condition c = condition.named("img_lr");
+  const Tensor image = image_beside(who, c, "img_lr", channels_, x);
+  return denoise(x, level(who, sigma, x), labelled(who, c.without("img_lr"), x), image);
 }
 
 EDMPrecondSR::EDMPrecondSR(const Config& c)
@@ -214,8 +208,10 @@ Tensor EDMPrecondSR::operator()(const Tensor& x, const Tensor& sigma,
   const Tensor image = c.find("img_lr");
   if (!scale_cond_input_ || !image.defined())
     return EDMPrecondSuperResolution::operator()(x, sigma, c);
-  const Tensor c_in = compute_coefficients(level("EDMPrecondSR", sigma, x)).c_in;
-  return EDMPrecondSuperResolution::operator()(x, sigma, c.with("img_lr", image * c_in));
+  const Tensor scaled =
+      nn::as_dtype(image, x) * compute_coefficients(level("EDMPrecondSR", sigma, x)).c_in;
+  return EDMPrecondSuperResolution::operator()(x, sigma,
+                                               c.without("img_lr").with("img_lr", scaled));
 }
 
 VEPrecond_dfsr::VEPrecond_dfsr(const Config& c)

@@ -3,8 +3,9 @@
 // asked at noise levels, not times.
 //
 // Called as (x, sigma, condition): sigma [B], or one value for all; the condition holds what the
-// network takes ("class_labels", "augment_labels", ...) beside what each class names. Missing class
-// labels are zeros. With use_fp16 the network runs in f16 on a GPU. Keys: model.*
+// network takes ("class_labels", "augment_labels", ...) beside what each class names, one row for
+// each sample, or one for all. Missing class labels are zeros; a network without label_dim is given
+// none, as in the reference. With use_fp16 the network runs in f16 on a GPU. Keys: model.*
 //
 // A Config's model holds the further arguments of the network, and so chooses its class; its sizes
 // are set here. In JSON they stand among the others: {"img_resolution": 32, "model_type":
@@ -124,6 +125,8 @@ class iDDPMPrecond : public IDDPMPreconditioner, public NoiseLevels {
   double sigma_min() const override;
   double sigma_max() const override;
   Tensor round_sigma(const Tensor& sigma) const override;
+  /// Where the rounded levels stand in the table, from the largest on; i64.
+  using IDDPMPreconditioner::nearest_level;
   /// sin^2(pi/2 j / M / (C_2 + 1))
   Tensor alpha_bar(const Tensor& j) const;
 

@@ -25,16 +25,20 @@ namespace {
 // The network with everything bound but x and the noise level.
 class LegacyNetwork {
  public:
+  /// `dtype`: of the x that it will be asked about.
   LegacyNetwork(const char* who, const AnyModel& net, const Tensor& latents,
-                const LegacySamplerInputs& inputs)
+                const LegacySamplerInputs& inputs, DType dtype)
       : who_(who), net_(net), patching_(inputs.patching), batch_(0) {
     check(latents.rank() == 4, who, ": wants latents [B, C, H, W], got ", latents.shape());
     batch_ = latents.size(0);
     levels_ = dynamic_cast<const NoiseLevels*>(net.module().get());
-    condition_ = inputs.condition;
-    Tensor image = beside(who, latents, inputs);
+    LegacySamplerInputs own = inputs;
+    for (Tensor* image : {&own.img_lr, &own.mean_hr})
+      if (image->defined()) *image = to(*image, dtype);
+    condition_ = own.condition.for_batch(batch_, who);
+    Tensor image = beside(who, latents, own);
     if (patching_) {
-      if (image.defined()) image = patching_->apply(image, inputs.img_lr);
+      if (image.defined()) image = patching_->apply(image, own.img_lr);
       condition_ = patch_condition(who, *patching_, condition_, batch_, inputs.locates_patches,
                                    latents.device());
     }
@@ -48,7 +52,7 @@ class LegacyNetwork {
   double rounded(double sigma) const {
     return levels().round_sigma(scalar(sigma, {.dtype = DType::f64})).item();
   }
-  /// The prediction of x0 from x in f32.
+  /// The prediction of x0 from x.
   Tensor operator()(const Tensor& x, double sigma) const {
     return patching_ ? patching_->fuse(asked(patching_->apply(x), sigma), batch_) : asked(x, sigma);
   }
@@ -130,7 +134,7 @@ bool goes_on(const char* who, const OnLegacyStep& on_step, int64_t step, int64_t
 Tensor stochastic_sampler(const AnyModel& net, const Tensor& latents,
                           const LegacySamplerInputs& inputs, NoiseSource& noise,
                           const StochasticSamplerOptions& o) {
-  const LegacyNetwork network("stochastic_sampler", net, latents, inputs);
+  const LegacyNetwork network("stochastic_sampler", net, latents, inputs, latents.dtype());
   const double low = std::max(o.sigma_min, network.levels().sigma_min());
   const double high = std::min(o.sigma_max, network.levels().sigma_max());
   check_run("stochastic_sampler", o, low, high);
@@ -270,7 +274,8 @@ Tensor deterministic_sampler(const AnyModel& net, const Tensor& latents,
                              const LegacySamplerInputs& inputs, NoiseSource& noise,
                              const DeterministicSamplerOptions& o) {
   const char* who = "deterministic_sampler";
-  const LegacyNetwork network(who, net, latents, inputs);
+  const LegacyNetwork network(who, net, latents, inputs, DType::f32);
+  check(is_floating(o.dtype), who, ": wants a floating dtype to integrate in, got ", o.dtype);
   Range range = default_range(o);
   range.sigma_min = std::max(o.sigma_min.value_or(range.sigma_min), network.levels().sigma_min());
   range.sigma_max = std::min(o.sigma_max.value_or(range.sigma_max), network.levels().sigma_max());
@@ -295,13 +300,13 @@ Tensor deterministic_sampler(const AnyModel& net, const Tensor& latents,
     const double scale = c.s(at), rate = c.sigma_dot(at) / c.sigma(at);
     const Tensor input = to(scale == 1 ? x : x / scale, DType::f32);
     return Slope{rate + c.s_dot(at) / scale, -rate * scale,
-                 to(network(input, c.sigma(at)), DType::f64)};
+                 to(network(input, c.sigma(at)), o.dtype)};
   };
   // x after h of this slope.
   const auto moved = [](const Tensor& x, const Slope& d, double h) {
     return blend(1 + h * d.of_x, x, h * d.of_x0, d.x0);
   };
-  Tensor x = to(latents, DType::f64) * (c.sigma(t[0]) * c.s(t[0]));
+  Tensor x = to(latents, o.dtype) * (c.sigma(t[0]) * c.s(t[0]));
   for (size_t i = 0; i + 1 < t.size(); ++i) {
     const double sigma = c.sigma(t[i]);
     const bool churns = o.S_min <= sigma && sigma <= o.S_max;

@@ -18,7 +18,7 @@ namespace brume::diffusion {
 /// @shape  img_lr [B, Cl, H, W], mean_hr [B or 1, Ch, H, W]
 struct LegacySamplerInputs {
   Tensor img_lr{}, mean_hr{};
-  Condition condition{};  // further named tensors, such as "class_labels"
+  Condition condition{};  // further named tensors, such as "class_labels"; one row serves all
   /// The network works on patches, which it sees with the whole img_lr, resized, as further
   /// channels, and the condition of their image, and knows by "global_index" if locates_patches;
   /// results are fused.
@@ -63,11 +63,12 @@ struct DeterministicSamplerOptions {
   int64_t M = kLabels;
   double alpha = 1;
   double S_churn = 0, S_min = 0, S_max = std::numeric_limits<double>::infinity(), S_noise = 1;
+  DType dtype = DType::f64;  // to integrate in
   OnLegacyStep on_step{};
 };
 
 /// The general sampler of EDM's ablation: any discretization, schedule and scaling. It integrates
-/// in f64 around a network in f32, draws noise in every step, and returns f64.
+/// in dtype around a network in f32, draws noise in every step, and returns dtype.
 /// @shape  latents and the result [B, C, H, W]
 /// @throws as stochastic_sampler; ShapeError unless 0 < alpha <= 1
 /// @source Karras et al. 2022, arXiv:2206.00364, algorithm 1, table 1 and appendix C

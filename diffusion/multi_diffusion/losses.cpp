@@ -20,8 +20,8 @@ Tensor MultiDiffusionMSEDSMLoss::weighted(const Tensor& x0, const Tensor& weight
                                           const Tensor& t) const {
   if (reset_patch_indices) model_->reset_patch_indices(rng);
   const BasePatching2D& cut = model_->patching();
-  const Condition rows =
-      model_->patch_condition(cut, condition, {0, cut.patch_num() * x0.size(0), x0.size(0)});
+  const Condition rows = model_->patch_condition(
+      cut, condition, {0, cut.patch_num() * x0.size(0), x0.size(0)}, x0.dtype());
   const Tensor patches = cut.apply(x0);
   if (!weight.defined())
     return MSEDSMLoss(model_->model(), *scheduler_, options_)(patches, rng, rows, t);

@@ -148,8 +148,8 @@ Tensor MultiDiffusionModel2D::patched(const BasePatching2D& patching, const std:
 }
 
 Condition MultiDiffusionModel2D::patch_condition(const BasePatching2D& patching,
-                                                 const Condition& condition,
-                                                 const PatchRows& rows) const {
+                                                 const Condition& condition, const PatchRows& rows,
+                                                 DType dtype) const {
   condition.check_batch(rows.batch, "MultiDiffusionModel2D");
   for (const nn::Switches* switches : {&condition_patch_, &condition_interp_}) {
     if (!switches->is_named() || condition.empty()) continue;
@@ -161,19 +161,22 @@ Condition MultiDiffusionModel2D::patch_condition(const BasePatching2D& patching,
   return with_embedding(patching, condition.each([&](const std::string& key, const Tensor& x) {
     return patched(patching, key, x, rows);
   }),
-                        rows);
+                        rows, dtype);
 }
 
 Condition MultiDiffusionModel2D::with_embedding(const BasePatching2D& patching,
-                                                const Condition& condition,
-                                                const PatchRows& rows) const {
+                                                const Condition& condition, const PatchRows& rows,
+                                                DType dtype) const {
   if (!pos_embd_.defined()) return condition;
   const auto [H, W] = patching.img_shape();
   check(patching.img_shape() == global_shape_,
         "MultiDiffusionModel2D: its positional embedding is ", global_shape_[0], "x",
         global_shape_[1], ", the image to cut is ", H, "x", W);
+  // In place of one that the caller gave, as in the reference.
   return condition.named("condition")
-      .with("positional_embedding", patching.apply_rows(unsqueeze(pos_embd_, 0), rows));
+      .without("positional_embedding")
+      .with("positional_embedding",
+            patching.apply_rows(brume::to(unsqueeze(pos_embd_, 0), dtype), rows));
 }
 
 Tensor MultiDiffusionModel2D::operator()(const Tensor& x, const Tensor& t,
@@ -193,9 +196,10 @@ Tensor MultiDiffusionModel2D::operator()(const Tensor& x, const Tensor& t,
   const PatchRows rows{0, P * B, B};
   if (inputs.condition_is_patched) condition.check_batch(P * B, "MultiDiffusionModel2D");
   const Tensor patches = inputs.x_is_patched ? x : cut.apply(x);
-  const Tensor y = model_(patches, inputs.t_is_patched ? t : cut.repeat(t),
-                          inputs.condition_is_patched ? with_embedding(cut, condition, rows)
-                                                      : patch_condition(cut, condition, rows));
+  const Tensor y =
+      model_(patches, inputs.t_is_patched ? t : cut.repeat(t),
+             inputs.condition_is_patched ? with_embedding(cut, condition, rows, x.dtype())
+                                         : patch_condition(cut, condition, rows, x.dtype()));
   check(y.rank() == 4 && y.size(0) == patches.size(0) && y.size(2) == patches.size(2) &&
             y.size(3) == patches.size(3),
         "MultiDiffusionModel2D: the model returned ", y.shape(), " for patches of ",

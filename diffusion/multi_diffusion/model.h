@@ -72,16 +72,16 @@ class MultiDiffusionModel2D : public nn::Module {
   Size2D global_spatial_shape() const { return global_shape_; }
   /// The last patch shape that was set, also before a file was saved; 0x0 if none was.
   Size2D patch_shape() const;
-  /// The condition for rows of a patching, with the embedding.
+  /// The condition for rows of a patching, with the embedding, which has the type of the rows' x.
   Condition patch_condition(const BasePatching2D& patching, const Condition& condition,
-                            const PatchRows& rows) const;
+                            const PatchRows& rows, DType dtype = DType::f32) const;
 
  private:
   void set_patching(std::shared_ptr<BasePatching2D> patching, bool fuse);
   Tensor patched(const BasePatching2D& patching, const std::string& key, const Tensor& x,
                  const PatchRows& rows) const;
   Condition with_embedding(const BasePatching2D& patching, const Condition& condition,
-                           const PatchRows& rows) const;
+                           const PatchRows& rows, DType dtype) const;
   void make_embedding(const Config& config);
 
   AnyModel model_;

@@ -46,11 +46,10 @@ void MultiDiffusionPredictor::set_patching(int64_t overlap_pix, int64_t boundary
                "MultiDiffusionPredictor: set_patching wants a patch shape, as the model has none");
   auto patching =
       std::make_shared<GridPatching2D>(global_shape, patch_shape, overlap_pix, boundary_pix);
-  const auto& entries = options_.condition.entries();
   const NoGrad guard;  // whether a condition suits is known by its first row
   (void)model_->patch_condition(
       *patching, options_.condition,
-      {.start = 0, .count = 1, .batch = entries.empty() ? 1 : entries[0].second.size(0)});
+      {.start = 0, .count = 1, .batch = options_.condition.batch().value_or(1)});
   patching_ = std::move(patching);
 }
 
@@ -60,7 +59,8 @@ const GridPatching2D& MultiDiffusionPredictor::patching() const {
 }
 
 Tensor MultiDiffusionPredictor::predict(const PatchChunk& chunk) const {
-  const Condition condition = model_->patch_condition(patching(), options_.condition, chunk.rows);
+  const Condition condition =
+      model_->patch_condition(patching(), options_.condition, chunk.rows, chunk.x.dtype());
   const auto run = [this, t = chunk.t, condition](const Tensors& in) {
     Tensor y = model_->model()(in[0], t, condition);
     check(y.shape() == in[0].shape(), "MultiDiffusionPredictor: the model returned ", y.shape(),
@@ -73,13 +73,11 @@ Tensor MultiDiffusionPredictor::predict(const PatchChunk& chunk) const {
 
 void MultiDiffusionPredictor::chunks(const Tensor& x, const Tensor& t,
                                      const std::function<void(const PatchChunk&)>& f) const {
-  check(x.rank() == 4 && t.shape() == Shape{x.size(0)},
-        "MultiDiffusionPredictor: wants x [B, C, H, W] and t [B], got ", x.shape(), " and ",
-        t.shape());
+  check(x.rank() == 4 && x.size(0) >= 1 && t.shape() == Shape{x.size(0)},
+        "MultiDiffusionPredictor: wants x [B, C, H, W] of at least one image and t [B], got ",
+        x.shape(), " and ", t.shape());
   const int64_t B = x.size(0), all = patching().patch_num() * B;
-  for (const auto& [key, c] : options_.condition.entries())
-    check(c.size(0) == B, "MultiDiffusionPredictor: the condition has ", c.size(0),
-          " samples, but the batch size of x is ", B);
+  options_.condition.check_batch(B, "MultiDiffusionPredictor");
   const int64_t step = options_.chunk_size == 0 ? all : options_.chunk_size;
   for (int64_t start = 0; start < all; start += step) {
     const PatchRows rows{start, std::min(step, all - start), B};

@@ -115,7 +115,8 @@ Value call_legacy_loss(const Object& self, Arguments& a) {
     return loss(net, clean, low, {.condition = network_inputs(a).without("img_lr")});
   } else if constexpr (std::is_same_v<Loss, diffusion::EDMLossSR>) {
     const Tensor clean = a.tensor("img_clean"), low = a.tensor("img_lr");
-    return loss(net, clean, low, default_generator(), {.condition = network_inputs(a)});
+    return loss(net, clean, low, default_generator(),
+                {.condition = network_inputs(a).without("img_lr")});
   } else if constexpr (std::is_same_v<Loss, diffusion::VELoss_dfsr>) {
     return loss(net, a.tensor("images"), default_generator(), network_inputs(a));
   } else {

@@ -200,9 +200,10 @@ TEST_CASE("older preconditioners: ranges, a missing image, and batches that diff
   CHECK(fails(ones({3}), {{"img_lr", ones({2, 2, 4, 4})}}) ==
         "EDMPrecondSuperResolution: wants one sigma for all or one for each sample, got [3] for x "
         "of [2, 1, 4, 4]");
-  CHECK(fails(ones({2}), {{"img_lr", ones({2, 2, 4, 4})}, {"class_labels", ones({3, 3})}}) ==
-        "EDMPrecondSuperResolution: 'class_labels' of [3, 3] do not fit the batch of x of "
-        "[2, 1, 4, 4]");
+  CHECK(
+      fails(ones({2}), {{"img_lr", ones({2, 2, 4, 4})}, {"class_labels", ones({3, 3})}}) ==
+      "EDMPrecondSuperResolution: the condition 'class_labels' is [3, 3], but the batch size of x "
+      "is 2; what is no sample's joins by with_argument");
   CHECK(fails(ones({1}), {{"img_lr", ones({2, 2, 4, 4})}, {"class_labels", ones({2, 3})}}).empty());
 }
 
@@ -309,7 +310,8 @@ TEST_CASE("batches of x, t and the condition that differ") {
   CHECK(error_of([&] {
           (void)edm(two_images(), ones({2}), Condition{{"image", ones({3, 1, 4, 4})}});
         }) ==
-        "EDMPreconditioner: the condition 'image' is [3, 1, 4, 4], but the batch size of x is 2");
+        "EDMPreconditioner: the condition 'image' is [3, 1, 4, 4], but the batch size of x is 2; "
+        "what is no sample's joins by with_argument");
   const Denoiser bound = denoiser(kScheduler, {.x0 = bind(edm, ones({3, 5}))});
   CHECK(error_of([&] { (void)sample(bound, two_images(), kScheduler); }) ==
         "EDMPreconditioner: the condition is [3, 5], but the batch size of x is 2");
@@ -403,4 +405,26 @@ TEST_CASE("a labelled network is bound as it is, and guidance without labels say
   CHECK(error_of([&] {
           (void)classifier_free_guidance(net, labels, {.scale = 2})(two_images(), t);
         }) == "SongUNet: label_dim is 3, so class_labels are needed: [2, 3], zeros for no class");
+}
+
+TEST_CASE("an empty batch of images to cut, and noise of another batch than the seeds") {
+  const auto patches = nn::make<MultiDiffusionModel2D>(
+      AnyModel(as_model), MultiDiffusionModel2DConfig{.global_spatial_shape = {4, 4}});
+  for (const bool fuse : {true, false}) {
+    MultiDiffusionPredictor predictor(patches, {.fuse = fuse});
+    predictor.set_patching(0, 0, {2, 2});
+    CHECK(error_of([&] {
+            (void)predictor(zeros({0, 1, 4, 4}), zeros({0}));
+          }) ==
+          "MultiDiffusionPredictor: wants x [B, C, H, W] of at least one image and t [B], got "
+          "[0, 1, 4, 4] and [0]");
+  }
+  const std::vector<uint64_t> seeds{1, 2, 3};
+  NoiseSource noise(seeds);
+  ChurnOptions churn{.noise = &noise};
+  for (const double amount : {0, 10}) {  // without churn nothing is drawn
+    churn.S_churn = amount;
+    CHECK(error_of_run({.solver = EDMStochasticHeunSolver{churn}}) ==
+          "NoiseSource: has 3 seeds, asked for a batch of shape [2, 1, 4, 4]");
+  }
 }

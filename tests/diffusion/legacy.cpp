@@ -14,6 +14,8 @@
 #include <brume/diffusion/legacy/preconditioners.h>
 #include <brume/diffusion/legacy/samplers.h>
 #include <brume/diffusion/legacy/vorticity_residual.h>
+#include <brume/diffusion/losses.h>
+#include <brume/diffusion/schedulers/edm.h>
 #include <brume/nn/registry.h>
 #include <brume/nn/serialize.h>
 
@@ -191,7 +193,7 @@ TEST_CASE("images are augmented before noise is added, and the labels reach the 
   Generator rng(5);
   const Tensor images = normal({2, 1, 4, 4}, rng);
   const AnyModel net = [&](const Tensor&, const Tensor&, const Condition& c) {
-    CHECK(c.at("augment_labels").item() == 7);
+    CHECK(c.at("augment_labels").to_vector<float>() == std::vector<float>{7, 7});
     return -images;
   };
   const LegacyLossInputs flipped{
@@ -404,10 +406,11 @@ TEST_CASE("patches of several images keep the lead time and the labels of their 
   CHECK(max(abs(row(sampled(clean, low, one), 1) - row(both, 1))).item() == 0);
   const Condition three{{"lead_time_label", zeros({3}, {.dtype = DType::i64})}};
   CHECK(error_of([&] { (void)sampled(clean, low, three); }) ==
-        "stochastic_sampler: the condition 'lead_time_label' is [3], but the batch size of x is 2");
+        "stochastic_sampler: the condition 'lead_time_label' is [3], but the batch size of x is 2; "
+        "what is no sample's joins by with_argument");
   CHECK(error_of([&] {
           (void)loss(net, clean, low, rng, {.condition = three, .patching = &patching});
-        }).ends_with("the condition 'lead_time_label' is [3], but the batch size of x is 2"));
+        }).starts_with("ResidualLoss: the condition 'lead_time_label' is [3], but the batch"));
 }
 
 TEST_CASE("a regression that the caller has already is one of these images") {
@@ -434,11 +437,18 @@ TEST_CASE("an ensemble is the mean and one sample for each seed, however the see
                                       NoiseSource& noise) {
     return stochastic_sampler(net, latents, inputs, noise, {.num_steps = 4, .S_churn = 1});
   };
+  fill_(select(mean, 0, 0), 7);  // a sample's memory is its own
+  CHECK(select(mean, 0, 2).to_vector<float>() == select(low, 0, 0).to_vector<float>());
   const auto members = [&](const std::vector<std::vector<uint64_t>>& seeds) {
     return diffusion_step(sampler, 1, seeds, {.img_lr = low}).to_vector<float>();
   };
   CHECK(members({{4, 5, 6}}) == members({{4}, {}, {5, 6}}));
-  CHECK(diffusion_step(sampler, 1, {{1, 2}}, {.img_lr = low}, 5).shape() == Shape{2, 1, 4, 4});
+  const EnsembleSampler echo = [](const Tensor& latents, const LegacySamplerInputs&, NoiseSource&) {
+    return latents;
+  };
+  const std::vector<uint64_t> seeds{1, 2};
+  CHECK(diffusion_step(echo, 1, {seeds}, {.img_lr = low}, 5).to_vector<float>() ==
+        NoiseSource(seeds).student_t({2, 1, 4, 4}, 5).to_vector<float>());
   CHECK(error_of([&] { (void)diffusion_step(sampler, 1, {{}}, {.img_lr = low}); }) ==
         "diffusion_step: wants at least one seed");
   CHECK(error_of([&] {
@@ -446,13 +456,188 @@ TEST_CASE("an ensemble is the mean and one sample for each seed, however the see
         }) == "regression_step: wants one image [1, C, H, W], got [2, 1, 4, 4]");
 }
 
-TEST_CASE("variance schedules run from the first beta to the last") {
-  for (BetaSchedule kind : {BetaSchedule::linear, BetaSchedule::quad}) {
-    const std::vector<double> beta = get_beta_schedule(kind, 1e-4, 0.02, 1000);
-    CHECK(beta.size() == 1000);
-    CHECK(beta.front() == doctest::Approx(1e-4));
-    CHECK(beta.back() == doctest::Approx(0.02));
+TEST_CASE("variance schedules are the reference's") {
+  const auto is = [](BetaSchedule kind, const std::vector<double>& wanted) {
+    const auto count = static_cast<int64_t>(wanted.size());
+    const std::vector<double> beta = get_beta_schedule(kind, 1e-4, 0.04, count);
+    REQUIRE(beta.size() == wanted.size());
+    for (size_t i = 0; i < wanted.size(); ++i)
+      CHECK(beta[i] == doctest::Approx(wanted[i]).epsilon(1e-12).scale(0));
+  };
+  is(BetaSchedule::linear, {1e-4, 0.0134, 0.0267, 0.04});
+  is(BetaSchedule::quad, {1e-4, 0.011025, 0.04});  // squares of 0.01, 0.105, 0.2
+  is(BetaSchedule::constant, {0.04, 0.04, 0.04});
+  is(BetaSchedule::jsd, {0.25, 1.0 / 3, 0.5, 1});
+  const double end = 1 / (1 + std::exp(6));
+  is(BetaSchedule::sigmoid, {1e-4 + 0.0399 * end, 0.02005, 1e-4 + 0.0399 * (1 - end)});
+}
+
+TEST_CASE("an ensemble draws from PyTorch's stream, or any other, if it is told so") {
+  const EnsembleSampler echo = [](const Tensor& latents, const LegacySamplerInputs&, NoiseSource&) {
+    return latents;
+  };
+  const Tensor low = zeros({1, 1, 4, 4});
+  const auto drawn = diffusion_step(echo, 1, {{7, 42}}, {.img_lr = low}, {}, &Generator::torch_cpu)
+                         .to_vector<float>();
+  // torch.randn(16) of seed 42
+  CHECK(drawn[16] == doctest::Approx(1.92691493).epsilon(1e-6).scale(0));
+  CHECK(drawn[17] == doctest::Approx(1.48728418).epsilon(1e-6).scale(0));
+  CHECK(error_of([&] {
+          (void)diffusion_step(echo, 1, {{7}}, {.img_lr = low}, {}, SampleGenerator());
+        }) == "diffusion_step: the generator is empty");
+  // torch.randint(0, 10, [3]) of seeds 42 and 7
+  NoiseSource noise(std::vector{Generator::torch_cpu(42), Generator::torch_cpu(7)});
+  CHECK(noise.integers({2, 3}, 0, 10).to_vector<int64_t>() ==
+        std::vector<int64_t>{2, 7, 6, 5, 2, 1});
+}
+
+TEST_CASE("the error of the older losses weighs as its level says") {
+  Generator rng(16);
+  const Tensor images = normal({3, 2, 4, 4}, rng), low = normal({3, 1, 4, 4}, rng);
+  Tensor levels;
+  const AnyModel off_by_one = [&](const Tensor&, const Tensor& sigma, const Condition&) {
+    levels = sigma;
+    return images + 1.0;
+  };
+  const auto edm = [](double s) { return (s * s + 0.25) / (s * s * 0.25); };
+  const auto inverse = [](double s) { return 1 / (s * s); };
+  const auto weighs = [&](const Tensor& loss, double (*weight)(double)) {
+    const auto sigma = levels.to_vector<float>(), values = loss.to_vector<float>();
+    for (size_t i = 0; i < values.size(); ++i)
+      CHECK(values[i] == doctest::Approx(weight(double{sigma[i / 32]})).epsilon(1e-4).scale(0));
+  };
+  weighs(EDMLoss()(off_by_one, images, rng), edm);
+  weighs(EDMLossLogUniform()(off_by_one, images, rng), edm);
+  weighs(EDMLossSR()(off_by_one, images, low, rng), edm);
+  weighs(ResidualLoss(perfect(zeros_like(images)))(off_by_one, images, low, rng), edm);
+  weighs(VPLoss()(off_by_one, images, rng), inverse);
+  weighs(VELoss()(off_by_one, images, rng), inverse);
+}
+
+TEST_CASE("the flow preconditioner takes the residual in the data's units") {
+  const double mean = 5, scale = 3;
+  const VEPrecond_dfsrConfig config{.img_resolution = 8,
+                                    .img_channels = 3,
+                                    .dataset_mean = mean,
+                                    .dataset_scale = scale,
+                                    .model = small_unet()};
+  VEPrecond_dfsrConfig plain = config;
+  plain.dataset_mean = 0, plain.dataset_scale = 1;
+  const auto net = nn::make<VEPrecond_dfsr_cond>(config),
+             other = nn::make<VEPrecond_dfsr_cond>(plain);
+  net->eval(), other->eval();
+  Generator rng(17);
+  const NoGrad no_grad;
+  // x reaches the networks through the residual alone, whose gradient is `scale` times as large in
+  // the other's units.
+  const auto own = net->parameters(), others = other->parameters();
+  for (size_t i = 0; i < own.size(); ++i) {
+    const auto& [name, tensor] = own[i];
+    copy_(tensor, normal(tensor.shape(), rng) * (name.starts_with("conv_in") ? 0 : 0.3));
+    copy_(others[i].tensor, name == "emb_conv.0.weight" ? tensor / scale : tensor);
   }
-  CHECK(get_beta_schedule(BetaSchedule::jsd, 0, 0, 4) ==
-        std::vector<double>{0.25, 1.0 / 3, 0.5, 1});
+  const Tensor x = normal({1, 3, 8, 8}, rng) * 0.1, sigma = ones({1});
+  const Tensor y = net(x, sigma);
+  CHECK(max(abs(y - other(x * scale + mean, sigma))).item() < 1e-4 * max(abs(y)).item());
+  CHECK(max(abs(y - other(x, sigma))).item() > 1e-2 * max(abs(y)).item());
+  CHECK(max(abs(y - other(x * scale, sigma))).item() > 1e-2 * max(abs(y)).item());
+}
+
+TEST_CASE("one row of labels serves all samples of the older preconditioners and steps") {
+  const auto ve =
+      nn::make<VEPrecond>({.img_resolution = 4, .img_channels = 1, .model = small_unet(3)});
+  const auto edm = nn::make<EDMPrecond>(small(3));
+  Generator rng(18);
+  NoiseSource noise(rng);
+  const Tensor x = normal({2, 1, 4, 4}, rng), sigma = ones({2}), label = normal({1, 3}, rng);
+  const Condition one{{"class_labels", label}}, each{{"class_labels", expand(label, {2, 3})}};
+  for (const AnyModel& net : {AnyModel(ve), AnyModel(edm)}) {
+    net.module()->eval();
+    CHECK(net(x, sigma, one).to_vector<float>() == net(x, sigma, each).to_vector<float>());
+  }
+  const auto sampled = [&](const Condition& c) {
+    return stochastic_sampler(AnyModel(ve), x, {.condition = c}, noise, {.num_steps = 2})
+        .to_vector<float>();
+  };
+  CHECK(sampled(one) == sampled(each));
+  // A network without classes is given none, as in the reference.
+  const auto plain = nn::make<EDMPrecond>(small());
+  plain->eval();
+  CHECK(plain(x, sigma, each).to_vector<float>() == plain(x, sigma).to_vector<float>());
+  const EnsembleSampler counting = [](const Tensor& latents, const LegacySamplerInputs& in,
+                                      NoiseSource&) {
+    CHECK(in.condition.at("class_labels").shape() == Shape{3, 3});
+    return latents;
+  };
+  (void)diffusion_step(counting, 1, {{1, 2, 3}}, {.img_lr = ones({1, 1, 4, 4}), .condition = one});
+}
+
+TEST_CASE("older losses and samplers refuse a condition of another batch, or said twice") {
+  Generator rng(19);
+  NoiseSource noise(rng);
+  const Tensor x = normal({2, 1, 4, 4}, rng);
+  const AnyModel net = [](const Tensor& y, const Tensor&, const Condition&) { return y * 0.5; };
+  const Condition three{{"lead_time_label", zeros({3})}};
+  const LegacyLossInputs in{.condition = three};
+  const std::string other =
+      ": the condition 'lead_time_label' is [3], but the batch size of x is 2; what is no sample's "
+      "joins by with_argument";
+  CHECK(error_of([&] { (void)EDMLoss()(net, x, rng, in); }) == "EDMLoss" + other);
+  CHECK(error_of([&] { (void)EDMLossSR()(net, x, x, rng, in); }) == "EDMLossSR" + other);
+  CHECK(error_of([&] { (void)VELoss_dfsr()(net, x, rng, three); }) == "VELoss_dfsr" + other);
+  CHECK(error_of([&] { (void)RegressionLoss()(net, x, x, in); }) == "RegressionLoss" + other);
+  CHECK(error_of([&] {
+          (void)ResidualLoss(net)(net, x, x, rng, {.condition = three, .y_mean = x});
+        }) == "ResidualLoss" + other);
+  CHECK(error_of([&] { (void)stochastic_sampler(net, x, {.condition = three}, noise); }) ==
+        "stochastic_sampler" + other);
+  CHECK(error_of([&] { (void)deterministic_sampler(net, x, {.condition = three}, noise); }) ==
+        "deterministic_sampler" + other);
+  CHECK(error_of([&] {
+          (void)EDMLossSR()(net, x, x, rng, {.condition = {{"img_lr", x}}});
+        }) ==
+        "Condition: has 'img_lr' already, which another argument brings; leave one of them out");
+}
+
+TEST_CASE("images beside x, and times, are taken in the type of x") {
+  Generator rng(20);
+  NoiseSource noise(rng);
+  const Tensor x = normal({2, 1, 4, 4}, rng), low = normal({2, 1, 4, 4}, rng);
+  const Tensor x64 = convert(x, DType::f64), low64 = convert(low, DType::f64), t = ones({2});
+  EDMPrecondConfig config = small();
+  config.img_in_channels = 2;
+  const auto net = nn::make<EDMPrecond>(config);
+  net->eval();
+  CHECK(max(abs(convert(net(x64, t, low), DType::f32) - net(x, t, low))).item() < 1e-5);
+
+  const AnyModel joins = [](const Tensor& at, const Tensor&, const Condition& c) {
+    return slice(cat({at, c.at("img_lr")}, 1), 1, 0, 1) * 0.5;
+  };
+  const LegacySamplerInputs in{.img_lr = low64, .mean_hr = low};
+  const auto integrated = [&](DType dtype) {
+    return deterministic_sampler(joins, x64, in, noise, {.num_steps = 3, .dtype = dtype}).dtype();
+  };
+  CHECK(integrated(DType::f64) == DType::f64);
+  CHECK(integrated(DType::f32) == DType::f32);
+  CHECK(error_of([&] { (void)integrated(DType::i64); }) ==
+        "deterministic_sampler: wants a floating dtype to integrate in, got i64");
+  for (const Tensor& latents : {x, x64})
+    CHECK(stochastic_sampler(joins, latents, in, noise, {.num_steps = 3}).dtype() ==
+          latents.dtype());
+  CHECK(EDMLossSR()(joins, x64, low, rng).dtype() == DType::f64);
+
+  const auto edm = nn::make<EDMPreconditioner>(perfect(x), EDMPreconditionerConfig{});
+  CHECK(edm(x, convert(t, DType::f64)).to_vector<float>() == edm(x, t).to_vector<float>());
+  const EDMNoiseScheduler s;
+  CHECK(MSEDSMLoss(perfect(x64 * 0.5), s)(x64, rng, {}, t).dtype() == DType::f64);
+}
+
+TEST_CASE("a VEPreconditioner is made like the others, and a level's place in a table is known") {
+  const Tensor x = ones({2, 1, 4, 4});
+  const auto ve = nn::make<VEPreconditioner>(perfect(x), VEPreconditionerConfig{});
+  CHECK(max(abs(ve(x, ones({2})) - 2.0)).item() == 0);
+  const auto iddpm = nn::make<iDDPMPrecond>(
+      {.img_resolution = 4, .img_channels = 1, .M = 50, .model = small_unet()});
+  CHECK(iddpm->nearest_level(from_vector<float>({1e9F, 0}, {2})).to_vector<int64_t>() ==
+        std::vector<int64_t>{0, 50});
 }

@@ -8,11 +8,16 @@
 #include <brume/autograd/ops/random.h>
 #include <brume/autograd/ops/reduce.h>
 #include <brume/diffusion/adapters.h>
+#include <brume/diffusion/legacy/losses.h>
+#include <brume/diffusion/legacy/samplers.h>
 #include <brume/diffusion/losses.h>
+#include <brume/diffusion/multi_diffusion/predictor.h>
 #include <brume/diffusion/preconditioners.h>
 #include <brume/diffusion/schedulers/edm.h>
+#include <brume/nn/models/song_unet_pos_embd.h>
 #include <brume/nn/serialize.h>
 
+#include "tests/error_of.h"
 #include "tests/noise.h"
 #include "tests/temporary_folder.h"
 
@@ -171,4 +176,56 @@ TEST_CASE("a score prediction wants its conversion") {
   const EDMNoiseScheduler scheduler;
   CHECK_THROWS_AS(MSEDSMLoss(same, scheduler, {.prediction_type = PredictionType::score}),
                   ShapeError);
+}
+
+TEST_CASE(
+    "an argument of the network that is no sample's passes through all that stand before it") {
+  const Tensor x = noise({2, 1, 4, 4}), t = ones({2}), mask = noise({3, 5});
+  int seen = 0;
+  const AnyModel net = [&](const Tensor& at, const Tensor&, const Condition& c) {
+    CHECK(c.at("mask").shape() == Shape{3, 5});
+    CHECK(c.at("label").size(0) == at.size(0));
+    ++seen;
+    return at * 0.5;
+  };
+  const Condition c = Condition{{"label", noise({2, 3})}}.with_argument("mask", mask);
+  const auto edm = nn::make<EDMPreconditioner>(net, EDMPreconditionerConfig{});
+  (void)edm(x, t, c);
+  const EDMNoiseScheduler scheduler;
+  Generator rng(1);
+  (void)MSEDSMLoss(edm, scheduler)(x, rng, c);
+  (void)EDMLoss()(net, x, rng, {.condition = c});
+  NoiseSource source(rng);
+  const GridPatching2D grid({4, 4}, {2, 2});
+  (void)stochastic_sampler(net, x, {.condition = c, .patching = &grid, .locates_patches = false},
+                           source, {.num_steps = 2});
+  const auto patches = nn::make<MultiDiffusionModel2D>(
+      edm, MultiDiffusionModel2DConfig{.global_spatial_shape = {4, 4}});
+  patches->set_grid_patching({2, 2});
+  (void)patches(x, t, c);
+  MultiDiffusionPredictor predictor(
+      patches, {.condition = Condition{}.with_argument("mask", mask).with("label", c.at("label"))});
+  predictor.set_patching(0, 0);
+  (void)predictor(x, t);
+  CHECK(seen == 8);
+
+  CHECK(error_of([&] { (void)edm(x, t, c.without("mask").with("mask", mask)); }) ==
+        "EDMPreconditioner: the condition 'mask' is [3, 5], but the batch size of x is 2; what is "
+        "no sample's joins by with_argument");
+}
+
+TEST_CASE("places of patches reach a preconditioned network") {
+  nn::SongUNetPosEmbdConfig c;
+  static_cast<nn::SongUNetConfig&>(c) = small();
+  c.in_channels = 5;
+  c.N_grid_channels = 4;
+  const auto net = nn::make<nn::SongUNetPosEmbd>(c);
+  net->eval();
+  Generator rng(2);
+  const RandomPatching2D patching({8, 8}, {4, 4}, 2, rng);
+  const Tensor x = noise({4, 1, 4, 4}), t = ones({4});
+  const Tensor index = patching.global_index();
+  const auto ve = nn::make<VEPreconditioner>(net, VEPreconditionerConfig{});
+  const Tensor f = (*net)(x, log(t * 0.5), Tensor(), {.global_index = index});
+  CHECK(distance(ve(x, t, Condition{}.with_argument("global_index", index)), x + f) < 1e-6);
 }

@@ -280,7 +280,8 @@ TEST_CASE("guidance of patches is guidance of the image where patches do not ove
   };
   const Tensor x = noise({2, 1, 12, 10}), y = noise({2, 1, 12, 10}, 7), t = full({2}, 0.5);
   const Tensor mask = convert(gt(noise({2, 1, 12, 10}, 8), 0), DType::f32);
-  const Observations o{.y = y, .std_y = 0.3};
+  Observations o{.y = y, .std_y = 0.3, .gamma = abs(noise({1, 1, 12, 10}, 9))};
+  o.sigma_fn = [](const Tensor& time) { return time; };
   const auto model = patch_model();
   MultiDiffusionPredictor p(model, {.chunk_size = 3});
   p.set_patching(0, 0, {6, 5});
@@ -425,4 +426,25 @@ TEST_CASE("patching says what does not fit") {
         }).starts_with("MultiDiffusionPredictor: set_patching wants a patch shape"));
   CHECK(error_of([] { patch_model({.condition_patch = true, .condition_interp = true}); }) ==
         "MultiDiffusionModel2D: condition_patch and condition_interp exclude each other");
+}
+
+TEST_CASE("the embedding of patches has the type of x") {
+  const AnyModel joins = [](const Tensor& x, const Tensor&, const Condition& c) {
+    return slice(cat({x, c.at("positional_embedding")}, 1), 1, 0, 1) * 0.5;
+  };
+  const auto model = nn::make<MultiDiffusionModel2D>(
+      joins, MultiDiffusionModel2DConfig{.global_spatial_shape = {12, 10},
+                                         .positional_embedding = GlobalEmbedding::linear,
+                                         .channels_positional_embedding = 2});
+  const Tensor x = convert(noise({2, 1, 12, 10}), DType::f64);
+  const Tensor t = full({2}, 0.5, {.dtype = DType::f64});
+  Generator rng(10);
+  model->set_random_patching({4, 5}, 3, rng);
+  const EDMNoiseScheduler s;
+  CHECK(MultiDiffusionMSEDSMLoss(model, s)(x, rng).dtype() == DType::f64);
+  model->set_grid_patching({6, 5});
+  CHECK(model(x, t).dtype() == DType::f64);
+  MultiDiffusionPredictor predictor(model, {.chunk_size = 3});
+  predictor.set_patching(0, 0);
+  CHECK(predictor(x, t).dtype() == DType::f64);
 }
