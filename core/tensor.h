@@ -147,5 +147,7 @@ const Backend& kernels(const Tensor& x);
 
 std::string to_string(const Tensor& x);  // values, shape and dtype; long axes abridged
 std::ostream& operator<<(std::ostream& out, const Tensor& x);
+std::ostream& operator<<(std::ostream& out, DType dtype);
+std::ostream& operator<<(std::ostream& out, Device device);
 
 }  // namespace brume

@@ -24,7 +24,7 @@ struct EnsembleOptions {
 /// file's bytes do not depend on the batch. The file appears when all are there, else not at all.
 /// Runs without gradients. Returns whether it ran to its end.
 /// @throws ShapeError if there are no seeds, or draw returns another number or shape; Error if draw
-///         is empty; IoError
+///         is empty, or path does not end in .npy; IoError
 bool write_ensemble(const std::string& path, std::span<const uint64_t> seeds,
                     const DrawMembers& draw, const EnsembleOptions& options = {});
 

@@ -38,8 +38,8 @@ bool is_model(const nn::Module& module) { return find_call(module) != nullptr; }
 AnyModel::AnyModel(nn::Ref<nn::Module> module) : module_(std::move(module)) {
   const detail::CallModule call = find_call(*module_);
   check<Error>(call != nullptr, "AnyModel: ", module_->class_name(),
-               " is no (x, t, condition) model; wrap it in an adapter, or register it with "
-               "diffusion::register_model");
+               " is not known as an (x, t, condition) model; if it has that operator(), call "
+               "diffusion::register_model first, else wrap it in an adapter");
   call_ = [m = module_.get(), call](const Tensor& x, const Tensor& t, const Condition& c) {
     return call(*m, x, t, c);
   };

@@ -9,6 +9,7 @@
 #include <typeindex>
 
 #include <brume/core/tensor.h>
+#include <brume/diffusion/builtin.h>
 #include <brume/diffusion/condition.h>
 #include <brume/nn/module.h>
 #include <brume/nn/registry.h>
@@ -130,5 +131,10 @@ void register_model(const std::string& name) {
 
 /// Rebuilds a module from a file that save() wrote; knows the classes of nn and of diffusion.
 nn::Ref<nn::Module> load(const std::string& path, const nn::LoadOptions& options = {});
+template <class M>
+nn::Ref<M> load(const std::string& path, const nn::LoadOptions& options = {}) {
+  register_builtin();
+  return nn::load<M>(path, options);
+}
 
 }  // namespace brume::diffusion

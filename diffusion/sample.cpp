@@ -29,10 +29,13 @@ Tensor checked_times(const Tensor& times, const std::string& whose) {
 }
 
 Tensor times_of(const Tensor& xN, const NoiseScheduler& scheduler, const SampleOptions& options) {
+  check(xN.defined(), "sample: the start xN is an empty handle");
   check(xN.rank() >= 1, "sample: wants a start of shape [B, ...], got ", xN.shape());
   if (options.time_steps.defined())
     return checked_times(transfer(convert(options.time_steps, xN.dtype()), xN.device()),
                          "time_steps");
+  check(options.num_steps >= 1,
+        "sample: wants at least one step, got num_steps = ", options.num_steps);
   return checked_times(
       scheduler.timesteps(options.num_steps, {.dtype = xN.dtype(), .device = xN.device()}),
       cat("the scheduler's timesteps(", options.num_steps, ")"));

@@ -24,6 +24,8 @@ struct RegisteredClass {
 /// A class made from its Config.
 template <class M>
 RegisteredClass class_entry(std::string name) {
+  static_assert(HasFields<typename M::Config>,
+                "a class is read from a file by its Config's method fields() (nn/config.h)");
   RegisteredClass entry{std::move(name), typeid(M), [](Fields& v) -> Ref<Module> {
                           typename M::Config config;
                           v.value(config);

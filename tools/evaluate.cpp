@@ -133,7 +133,8 @@ int evaluate(const EvaluateArguments& a) {
   const RunOptions options = options_of_run(run_of(a.run), data_places(a.data, a.labels));
   const RunData data = open_data(options.data);
   check<Error>(data.holdout != nullptr,
-               "evaluate: wants a run with a holdout (data.holdout_every)");
+               "evaluate: wants a run that left samples out to look at; train one with --set "
+               "data.holdout_every=5");
   const int64_t classes = data.train->classes();
   check<Error>(classes > 0 || a.classifier.empty(),
                "evaluate: the run has no labels that a classifier could name; leave it out");

@@ -140,7 +140,7 @@ void add_sample(CommandLine& line) {
       ->transform(whole_number(1));
   app.add_option("--classes", sample.classes, "which classes: 3,5 or 0-9");
   app.add_option("--seeds", sample.seeds, "one for each sample (0, 1, ...)");
-  app.add_option("--shape", sample.shape, "of one sample, if the file does not say it")
+  app.add_option("--shape", sample.shape, "of one sample, instead of what the file says")
       ->delimiter(',')
       ->transform(whole_number(1));
   app.add_option("--out", sample.out, ".png, .npy or .safetensors")

@@ -179,16 +179,4 @@ Generator generator_of(int64_t seed, Stream stream) {
   return Generator(static_cast<uint64_t>(seed)).for_sample(static_cast<uint64_t>(stream));
 }
 
-Tensor one_hot(const Tensor& label, int64_t classes) {
-  const std::vector<int64_t> labels = label.to_vector<int64_t>();
-  const auto count = static_cast<int64_t>(labels.size());
-  std::vector<float> rows(static_cast<size_t>(numel({count, classes})), 0);
-  for (int64_t i = 0; i < count; ++i) {
-    const int64_t c = labels[static_cast<size_t>(i)];
-    check(c >= 0 && c < classes, "class ", c, " is not one of 0 to ", classes - 1);
-    rows[static_cast<size_t>(i * classes + c)] = 1;
-  }
-  return from_vector(rows, {count, classes});
-}
-
 }  // namespace brume::tools

@@ -60,7 +60,7 @@ struct RunOptions {
   nn::Ref<nn::Module> model;  // {"module": class, "args": {...}}
   diffusion::EDMNoiseSchedulerConfig noise;
   OptimizerOptions optimizer;
-  double ema_decay = 0.999;
+  double ema_decay = 0.995;
   int64_t batch_size = 64, steps = 1000, seed = 0;
   int64_t report_steps = 50, checkpoint_steps = 500, keep_checkpoints = 2;
   int64_t sample_steps = 0;  // steps from one picture of samples to the next; 0: none
@@ -104,8 +104,5 @@ RunData open_data(const DataOptions& options);
 /// Streams of random numbers of a run, apart from each other.
 enum class Stream : uint64_t { weights, training, data };
 Generator generator_of(int64_t seed, Stream stream);
-
-/// One-hot rows. @shape label [B] i64 -> [B, classes] f32
-Tensor one_hot(const Tensor& label, int64_t classes);
 
 }  // namespace brume::tools

@@ -165,7 +165,8 @@ Tensor draw_batch(const Sampler& sampler, std::span<const uint64_t> seeds,
   const auto count = static_cast<int64_t>(seeds.size());
   diffusion::NoiseSource noise(seeds);
   Tensor condition;
-  if (!classes.empty()) condition = transfer(one_hot(from_span(classes, {count}), known), device);
+  if (!classes.empty())
+    condition = transfer(nn::one_hot(from_span(classes, {count}), known), device);
   Shape shape{count};
   for (int64_t size : sampler.notes.shape) shape.push_back(size);
   const Tensor start =
@@ -237,7 +238,8 @@ void change_shape(SamplingNotes& notes, const std::vector<int64_t>& shape) {
   check(std::all_of(shape.begin(), shape.end(), [](int64_t size) { return size > 0; }),
         "--shape: wants positive sizes, got ", Shape(shape));
   if (!notes.shape.empty() && notes.shape != shape)
-    std::fprintf(stderr, "brume: sample: the model was trained on %s; --shape draws %s instead\n",
+    std::fprintf(stderr,
+                 "brume: sample: warning: the model was trained on %s; --shape draws %s instead\n",
                  to_string(Shape(notes.shape)).c_str(), to_string(Shape(shape)).c_str());
   notes.shape = shape;
 }

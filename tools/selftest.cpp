@@ -38,8 +38,9 @@ int selftest(Device device, bool coverage) {
     for (const auto& f : failures)
       std::printf("FAILED  %s, %s: %s\n", f.row.c_str(), f.check.c_str(), f.text.c_str());
   }
-  std::printf("%zu rows on the %s: %zu passed, %zu failed, %zu for the CPU alone\n", rows.size(),
-              name(device.type), rows.size() - failed - refused, failed, refused);
+  std::printf("%zu rows on the %s: %zu passed, %zu failed", rows.size(), name(device.type),
+              rows.size() - failed - refused, failed);
+  std::printf(refused > 0 ? ", %zu for the CPU alone\n" : "\n", refused);
   if (const auto libraries = backend(device.type).libraries)
     std::printf("%s\n", libraries().c_str());
   return failed == 0 ? 0 : 1;

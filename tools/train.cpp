@@ -157,6 +157,14 @@ std::vector<std::string> Trainer::doubts() const {
   if (const int64_t samples = data_.train->size(); options_.batch_size > samples)
     out.push_back(cat("batch_size is ", options_.batch_size, ", but there are ", samples,
                       " samples to train on; a batch holds some of them more than once"));
+  // What is kept is the average, which then still is what the run began with.
+  if (const double first = std::pow(options_.ema_decay, options_.steps); first > 0.05)
+    out.push_back(
+        cat("after ", options_.steps, " steps ", static_cast<int>(100 * first),
+            " % of the averaged weights, which are kept and judged, are the first ones; "
+            "ema_decay ",
+            std::floor(1000 * std::max(0.0, 1 - 5.0 / static_cast<double>(options_.steps))) / 1000,
+            " leaves less than 1 %"));
   return out;
 }
 
@@ -433,7 +441,7 @@ int train(const TrainArguments& arguments) {
     std::printf("--graph: the CPU runs each step as it is; only a GPU captures steps\n");
   Trainer trainer(options, arguments);
   for (const std::string& doubt : trainer.doubts())
-    std::fprintf(stderr, "brume: train: %s\n", doubt.c_str());
+    std::fprintf(stderr, "brume: train: warning: %s\n", doubt.c_str());
   if (arguments.dry_run) {
     trainer.dry_run();
     return 0;

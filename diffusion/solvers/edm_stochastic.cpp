@@ -5,11 +5,14 @@
 #include <numbers>
 
 #include <brume/autograd/ops/pointwise.h>
+#include <brume/autograd/ops/reduce.h>
 #include <brume/diffusion/schedulers/edm.h>
 #include <brume/diffusion/solvers/deterministic.h>
 
 namespace brume::diffusion {
 namespace {
+
+constexpr const char* kWho = "EDM stochastic solver";
 
 struct Churned {
   Tensor x, t;
@@ -22,8 +25,8 @@ bool levels_are_times(const LinearGaussianNoiseScheduler& process, const Tensor&
 }
 
 // The most that a level rises in a step, relative to it.
-double checked_churn(const ChurnOptions& o, const Denoiser& denoiser, const Tensor& t) {
-  constexpr const char* kWho = "EDM stochastic solver";
+double checked_churn(const ChurnOptions& o, const Denoiser& denoiser, const Tensor& t,
+                     bool in_times) {
   denoiser.check_gives(DenoisingType::ode, kWho);
   check(o.noise != nullptr, kWho, ": wants a noise source");
   check(static_cast<bool>(o.sigma) == static_cast<bool>(o.sigma_inv), kWho,
@@ -35,8 +38,9 @@ double checked_churn(const ChurnOptions& o, const Denoiser& denoiser, const Tens
       std::min(o.S_churn / static_cast<double>(o.num_steps), std::numbers::sqrt2 - 1);
   const LinearGaussianNoiseScheduler* process = denoiser.process();
   check(most == 0 || o.sigma || !process || levels_are_times(*process, t), kWho,
-        ": the noise levels of the denoiser's process are not its times; give sigma, sigma_inv and "
-        "diffusion, such as the scheduler's");
+        ": the noise levels of the denoiser's process are not its times; give sigma and sigma_inv, "
+        "such as the scheduler's, ",
+        in_times ? "and its diffusion" : "and no diffusion, which would count them twice");
   return most;
 }
 
@@ -45,7 +49,7 @@ double checked_churn(const ChurnOptions& o, const Denoiser& denoiser, const Tens
 // same where sigma is the identity.
 Churned churn(const ChurnOptions& o, const Denoiser& denoiser, const Tensor& x, const Tensor& t,
               bool in_times) {
-  const double most = checked_churn(o, denoiser, t);
+  const double most = checked_churn(o, denoiser, t, in_times);
   if (most == 0 && !o.sigma) {  // the noise would be multiplied by 0
     o.noise->skip_normal_like(x);
     return {x, t};
@@ -55,6 +59,8 @@ Churned churn(const ChurnOptions& o, const Denoiser& denoiser, const Tensor& x, 
                              full({}, most, {.dtype = t.dtype(), .device = t.device()}), 0);
   const Tensor raised = level + gamma * level;
   const Tensor t_hat = o.sigma_inv ? o.sigma_inv(raised) : raised;
+  check(all(isfinite(t_hat)).item() != 0, kWho, ": churn raises the noise levels up to ",
+        max(raised).item(), ", for which sigma_inv has no time; lower S_max or S_churn");
   const Tensor missing = in_times ? square(t_hat) - square(t) : square(raised) - square(level);
   const Tensor g2 = o.diffusion ? o.diffusion(x, t) : 2.0 * per_sample(t, x);
   const Tensor amplitude =

@@ -15,6 +15,18 @@ Batch final_batch(const StoredBatch& stored) {
   return {.x = convert(stored.x, DType::f32) * stored.scale + stored.shift, .label = stored.label};
 }
 
+Tensor one_hot(const Tensor& label, int64_t classes) {
+  const std::vector<int64_t> labels = label.to_vector<int64_t>();
+  const auto count = static_cast<int64_t>(labels.size());
+  std::vector<float> rows(static_cast<size_t>(numel({count, classes})), 0);
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t c = labels[static_cast<size_t>(i)];
+    check(c >= 0 && c < classes, "one_hot: class ", c, " is not one of 0 to ", classes - 1);
+    rows[static_cast<size_t>(i * classes + c)] = 1;
+  }
+  return from_vector(rows, {count, classes});
+}
+
 StoredBatch Dataset::gather_stored(std::span<const int64_t> indices) const {
   const Batch batch = gather(indices);
   return {.x = relayout(batch.x, Layout::row_major), .label = batch.label};

@@ -22,6 +22,10 @@ struct StoredBatch {
 /// What it stands for, on the batch's device.
 Batch final_batch(const StoredBatch& stored);
 
+/// Labels as networks take them: rows of zeros with a one. @shape label [B] -> [B, classes] f32
+/// @throws ShapeError if a label is not in [0, classes)
+Tensor one_hot(const Tensor& label, int64_t classes);
+
 /// Samples that can be read by index, by several threads at once.
 class Dataset {
  public:
