@@ -34,8 +34,8 @@ Tensor times_of(const Tensor& xN, const NoiseScheduler& scheduler, const SampleO
   if (options.time_steps.defined())
     return checked_times(transfer(convert(options.time_steps, xN.dtype()), xN.device()),
                          "time_steps");
-  check(options.num_steps >= 1,
-        "sample: wants at least one step, got num_steps = ", options.num_steps);
+  check(options.num_steps >= 1 && options.num_steps <= kMostSteps, "sample: wants 1 to ",
+        kMostSteps, " steps, got ", options.num_steps);
   return checked_times(
       scheduler.timesteps(options.num_steps, {.dtype = xN.dtype(), .device = xN.device()}),
       cat("the scheduler's timesteps(", options.num_steps, ")"));

@@ -15,8 +15,11 @@ struct SampleStep {
   const Tensor& x;      // at the time now reached
 };
 
+/// More steps than this are hardly meant.
+inline constexpr int64_t kMostSteps = 1'000'000;
+
 struct SampleOptions {
-  int64_t num_steps = 18;
+  int64_t num_steps = 18;  // up to kMostSteps
   Solver solver = HeunSolver{};
   /// Times to walk through, instead of the scheduler's. @shape [n + 1]
   Tensor time_steps{};

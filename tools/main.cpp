@@ -13,6 +13,7 @@
 
 #include <brume/core/cpu/parallel.h>
 #include <brume/core/error.h>
+#include <brume/diffusion/sample.h>
 #include <brume/nn/nearest.h>
 
 #include "convert.h"
@@ -86,7 +87,7 @@ void add_device_option(CLI::App& app, CommandLine& line) {
 
 void add_draw_options(CLI::App& app, tools::DrawOptions& draw) {
   app.add_option("--steps", draw.steps, "steps from noise to sample")
-      ->transform(whole_number(2, tools::kMostSteps))
+      ->transform(whole_number(2, diffusion::kMostSteps))
       ->capture_default_str();
   app.add_option("--batch", draw.batch, "samples at a time; changes no bit")
       ->transform(whole_number(1))

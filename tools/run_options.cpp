@@ -122,7 +122,8 @@ RunOptions read_run_options(const std::string& path, const std::vector<std::stri
   diffusion::register_builtin();
   if (const auto unknown = unknown_class(json))
     throw FormatError(cat(path, ": ", unknown->place, ": there is no class ",
-                          io::quote(unknown->name), nearest_class(unknown->name)));
+                          io::quote(unknown->name), nearest_class(unknown->name),
+                          " (docs/backbones.md and docs/diffusion.md list them)"));
   const auto read = [&](nn::Construction::Mode how) {
     Generator weights = generator_of(weights_seed, Stream::weights);
     const nn::Construction construction(how, &weights);

@@ -97,8 +97,8 @@ std::string solver_names() {
 }
 
 void check_solver(const DrawOptions& o) {
-  check<Error>(o.steps >= 2 && o.steps <= kMostSteps, "--steps: wants 2 to ", kMostSteps, ", got ",
-               o.steps);
+  check<Error>(o.steps >= 2 && o.steps <= diffusion::kMostSteps, "--steps: wants 2 to ",
+               diffusion::kMostSteps, ", got ", o.steps);
   const NamedSolver& chosen = solver_of(o);
   if (!o.S_churn) return;
   check<Error>(std::isfinite(*o.S_churn) && *o.S_churn >= 0,

@@ -22,11 +22,10 @@ struct Sampler {
 /// @throws Error if it is no diffusion model
 Sampler open_sampler(const nn::ModelFile& file, Device device);
 
-inline constexpr int64_t kMostSteps = 1'000'000;
 inline constexpr double kChurn = 40;  // of the stochastic solvers, unless another is asked for
 
 struct DrawOptions {
-  int64_t steps = 18;  // up to kMostSteps
+  int64_t steps = 18;  // 2 to diffusion::kMostSteps
   int64_t batch = 100;
   std::string solver = "heun";      // one of solver_names
   std::optional<double> S_churn{};  // kChurn if empty; of the stochastic solvers alone

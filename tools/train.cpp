@@ -397,10 +397,14 @@ void check_resumable(const std::string& path) {
     return io::file_status(io::join_path(folder, "options.json")).kind == io::FileKind::regular;
   };
   if (kind == io::FileKind::folder && is_run(path)) {
-    check<IoError>(nn::has_checkpoint(path), "--resume: '", path,
-                   "' has no checkpoint, since it ended before the first; begin it anew: brume "
-                   "train ",
-                   io::join_path(path, "options.json"), " --out ", path);
+    if (!nn::has_checkpoint(path)) {
+      const nn::RunDirectory unused(path);  // or its user has not come as far as the first
+      throw IoError(
+          cat("--resume: '", path,
+              "' has no checkpoint, since it ended before the first; begin it anew: brume "
+              "train ",
+              io::join_path(path, "options.json"), " --out ", path));
+    }
     (void)nn::whole_checkpoint(path);  // before the data are read, which may take long
     return;
   }

@@ -5,7 +5,6 @@
 #include <numbers>
 
 #include <brume/autograd/ops/pointwise.h>
-#include <brume/autograd/ops/reduce.h>
 #include <brume/diffusion/schedulers/edm.h>
 #include <brume/diffusion/solvers/deterministic.h>
 
@@ -59,8 +58,6 @@ Churned churn(const ChurnOptions& o, const Denoiser& denoiser, const Tensor& x, 
                              full({}, most, {.dtype = t.dtype(), .device = t.device()}), 0);
   const Tensor raised = level + gamma * level;
   const Tensor t_hat = o.sigma_inv ? o.sigma_inv(raised) : raised;
-  check(all(isfinite(t_hat)).item() != 0, kWho, ": churn raises the noise levels up to ",
-        max(raised).item(), ", for which sigma_inv has no time; lower S_max or S_churn");
   const Tensor missing = in_times ? square(t_hat) - square(t) : square(raised) - square(level);
   const Tensor g2 = o.diffusion ? o.diffusion(x, t) : 2.0 * per_sample(t, x);
   const Tensor amplitude =

@@ -24,8 +24,8 @@ struct ChurnOptions {
 /// Noise up to a higher level, then an Euler step of the ODE from there. The denoiser must be the
 /// ODE's. Noise is drawn on every step, also where the churn is 0.
 /// @throws ShapeError without a noise source, with one of sigma and sigma_inv only, with neither
-///         where the process of the denoiser needs them, with S_min, S_max and S_noise out of
-///         range, or if sigma_inv has no time for a raised level
+///         where the process of the denoiser needs them, or with S_min, S_max and S_noise out of
+///         range
 /// @source Karras et al. 2022, arXiv:2206.00364, algorithm 2
 struct EDMStochasticEulerSolver : ChurnOptions {
   Tensor operator()(const Denoiser& denoiser, const Tensor& x, const Tensor& t,

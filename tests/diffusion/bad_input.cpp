@@ -51,12 +51,12 @@ std::string error_of_run(const SampleOptions& options) {
 TEST_CASE("ranges of noise, steps and churn") {
   CHECK(error_of([] { EDMNoiseScheduler({.sigma_min = 2, .sigma_max = 2}); }) ==
         "EDMNoiseScheduler: wants 0 < sigma_min < sigma_max, got 2 and 2");
-  CHECK(error_of_run({.num_steps = 0}) == "EDMNoiseScheduler: wants at least 2 steps, got 0");
+  CHECK(error_of_run({.num_steps = 0}) == "sample: wants 1 to 1000000 steps, got 0");
   const IDDPMNoiseScheduler few({.M = 10});
   CHECK(
       error_of([&] { (void)few.timesteps(18); }) ==
       "IDDPMNoiseScheduler: 18 steps want as many levels, but there are 9; raise M or take fewer");
-  CHECK(error_of_run({.num_steps = -3}) == "EDMNoiseScheduler: wants at least 2 steps, got -3");
+  CHECK(error_of_run({.num_steps = -3}) == "sample: wants 1 to 1000000 steps, got -3");
   Generator rng(1);
   NoiseSource noise(rng);
   ChurnOptions churn{.noise = &noise, .S_churn = -1};
@@ -151,7 +151,10 @@ TEST_CASE("a denoiser or a solver that is empty, or made for something else") {
   churn.S_churn = 10;
   CHECK(run(denoiser(vp, {.x0 = same}), EDMStochasticHeunSolver{churn}, vp) ==
         "EDM stochastic solver: the noise levels of the denoiser's process are not its times; give "
-        "sigma, sigma_inv and diffusion, such as the scheduler's");
+        "sigma and sigma_inv, such as the scheduler's, and no diffusion, which would count them "
+        "twice");
+  CHECK(run(denoiser(vp, {.x0 = same}), EDMStochasticEulerSolver{churn}, vp)
+            .find("such as the scheduler's, and its diffusion") != std::string::npos);
   CHECK(run(denoiser(vp, {.x0 = same, .type = DenoisingType::x0}),
             UniPCSolver({.scheduler = &kScheduler}), vp) ==
         "UniPCSolver: its scheduler and the denoiser's have other noise levels; give it the "

@@ -80,6 +80,15 @@ TEST_CASE("a run never writes into the folder of another") {
   CHECK(bytes_of("tool_other/model.safetensors") == model);
 }
 
+TEST_CASE("a run before its first checkpoint is begun anew, unless it is in use") {
+  REQUIRE(train("tool_early", {}) == 0);
+  std::filesystem::remove_all("tool_early/checkpoints");
+  const auto resumed = [] { return error_of([] { train("tool_early", {}, true); }); };
+  CHECK(resumed().find("begin it anew: brume train tool_early/options.json") != std::string::npos);
+  const nn::RunDirectory in_use("tool_early");
+  CHECK(resumed().find("'tool_early' is in use by process") != std::string::npos);
+}
+
 TEST_CASE("noise for other data than the preconditioner's is refused, and no scale at all too") {
   CHECK_THROWS_AS(train("tool_scale", {"noise.sigma_data=5"}), Error);
   CHECK_THROWS_AS(train("tool_scale", {"noise.sigma_data=[]"}), ShapeError);
