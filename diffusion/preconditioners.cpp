@@ -6,6 +6,7 @@
 #include <brume/diffusion/data_scale.h>
 #include <brume/diffusion/iddpm_levels.h>
 #include <brume/diffusion/vp_levels.h>
+#include <brume/diffusion/wide_dtype.h>
 
 namespace brume::diffusion {
 
@@ -19,7 +20,7 @@ Tensor alike(const Tensor& buffer, const Tensor& x) {
 // An index has no gradient, so it may be converted without one; half precision would round it.
 Tensor as_label(const Tensor& c_noise, const Tensor& x) {
   if (is_floating(c_noise.dtype())) return c_noise;
-  return convert(c_noise, is_half(x.dtype()) ? DType::f32 : x.dtype());
+  return convert(c_noise, wide_dtype(x.dtype()));
 }
 
 }  // namespace
@@ -144,7 +145,7 @@ IDDPMPreconditioner::IDDPMPreconditioner(AnyModel model, const Config& config)
 }
 
 Tensor IDDPMPreconditioner::nearest_level(const Tensor& sigma) const {
-  const Tensor level = is_half(sigma.dtype()) ? convert(sigma, DType::f32) : sigma;
+  const Tensor level = convert(sigma, wide_dtype(sigma.dtype()));
   const Tensor distance = abs(reshape(level, {-1, 1}) - alike(u_, level));
   return reshape(argmin(distance, 1), sigma.shape());
 }

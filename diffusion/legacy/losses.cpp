@@ -9,6 +9,7 @@
 #include <brume/diffusion/data_scale.h>
 #include <brume/diffusion/schedulers/time_grid.h>
 #include <brume/diffusion/vp_levels.h>
+#include <brume/diffusion/wide_dtype.h>
 
 namespace brume::diffusion {
 namespace {
@@ -188,9 +189,7 @@ Tensor VELoss_dfsr::operator()(const AnyModel& net, const Tensor& images, Genera
   const Tensor kept = transfer(
       convert(reshape(index_select(alpha_bar_, 0, t), shape), images.dtype()), images.device());
   const Tensor noisy = combine(sqrt(kept), images, sqrt(1.0 - kept), noise);
-  // A number of steps has more digits than half precision.
-  const DType whole = is_half(images.dtype()) ? DType::f32 : images.dtype();
-  const Tensor label = transfer(convert(t, whole), images.device());
+  const Tensor label = transfer(convert(t, wide_dtype(images.dtype())), images.device());
   const Tensor prediction = net(noisy, label, condition.for_batch(batch, "VELoss_dfsr"));
   check(prediction.shape() == images.shape(), "VELoss_dfsr: the network returned ",
         prediction.shape(), " for images of ", images.shape());

@@ -7,6 +7,7 @@
 #include <brume/diffusion/data_scale.h>
 #include <brume/diffusion/iddpm_levels.h>
 #include <brume/diffusion/legacy/vorticity_residual.h>
+#include <brume/diffusion/wide_dtype.h>
 
 namespace brume::diffusion {
 namespace {
@@ -35,14 +36,24 @@ AnyModel first_channels(const AnyModel& model, int64_t channels) {
           }};
 }
 
-// sigma [B, 1, ...] or [1, 1, ...], as many axes as x.
-Tensor level(const char* who, const Tensor& sigma, const Tensor& x) {
+void check_levels_fit(const char* who, const Tensor& sigma, const Tensor& x) {
   check(x.rank() >= 1 && (sigma.numel() == 1 || sigma.numel() == x.size(0)), who,
         ": wants one sigma for all or one for each sample, got ", sigma.shape(), " for x of ",
         x.shape());
+}
+
+// sigma [B, 1, ...] or [1, 1, ...], as many axes as x.
+Tensor level(const char* who, const Tensor& sigma, const Tensor& x) {
+  check_levels_fit(who, sigma, x);
   Shape shape = one_per_sample(x.shape());
   shape[0] = sigma.numel();
   return reshape(to(sigma, x.dtype()), shape);
+}
+
+// A level that is a noise label, [B] or [1]: the number of a step.
+Tensor step_label(const char* who, const Tensor& sigma, const Tensor& x) {
+  check_levels_fit(who, sigma, x);
+  return reshape(to(sigma, wide_dtype(x.dtype())), {sigma.numel()});
 }
 
 void check_range(const char* who, double sigma_min, double sigma_max) {
@@ -224,7 +235,7 @@ VEPrecond_dfsr::VEPrecond_dfsr(const Config& c)
 
 Tensor VEPrecond_dfsr::operator()(const Tensor& x, const Tensor& sigma,
                                   const Condition& condition) const {
-  const Tensor label = reshape(level("VEPrecond_dfsr", sigma, x), {sigma.numel()});
+  const Tensor label = step_label("VEPrecond_dfsr", sigma, x);
   return model_(x, label, labelled("VEPrecond_dfsr", condition, x));
 }
 
@@ -261,7 +272,7 @@ VEPrecond_dfsr_cond::VEPrecond_dfsr_cond(const Config& c)
 
 Tensor VEPrecond_dfsr_cond::operator()(const Tensor& x, const Tensor& sigma,
                                        const Condition& condition) const {
-  const Tensor label = reshape(level("VEPrecond_dfsr_cond", sigma, x), {sigma.numel()});
+  const Tensor label = step_label("VEPrecond_dfsr_cond", sigma, x);
   const Tensor missed = vorticity_residual_gradient(x * scale_ + mean_) / scale_;
   const Tensor beside = around(*emb_last_, gelu(emb_first_(missed)));
   return model_(cat({around(*conv_in_, x), beside}, 1), label,

@@ -38,6 +38,11 @@ Tensor linear_grid(Size2D size) {
   return from_vector(out, {2, size[0], size[1]});
 }
 
+// The image itself where it has this size.
+Tensor resized_image(const Tensor& x, Size2D size) {
+  return Size2D{x.size(2), x.size(3)} == size ? x : resize_bilinear(x, size);
+}
+
 }  // namespace
 
 nn::Names names_of(GlobalEmbedding) {
@@ -144,7 +149,14 @@ Tensor MultiDiffusionModel2D::patched(const BasePatching2D& patching, const std:
         key.empty() ? "" : cat(" '", key, "'"), " is to be ", cuts ? "cut" : "resized",
         " and so must be [B, C, H, W], got ", x.shape());
   return cuts ? patching.apply_rows(x, rows)
-              : patching.repeat_rows(resize_bilinear(x, patching.patch_shape()), rows);
+              : patching.repeat_rows(resized_image(x, patching.patch_shape()), rows);
+}
+
+Condition MultiDiffusionModel2D::resized(const BasePatching2D& patching,
+                                         const Condition& condition) const {
+  return condition.each([&](const std::string& key, const Tensor& x) {
+    return condition_interp_[key] && x.rank() == 4 ? resized_image(x, patching.patch_shape()) : x;
+  });
 }
 
 Condition MultiDiffusionModel2D::patch_condition(const BasePatching2D& patching,

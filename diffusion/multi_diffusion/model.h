@@ -75,6 +75,9 @@ class MultiDiffusionModel2D : public nn::Module {
   /// The condition for rows of a patching, with the embedding, which has the type of the rows' x.
   Condition patch_condition(const BasePatching2D& patching, const Condition& condition,
                             const PatchRows& rows, DType dtype = DType::f32) const;
+  /// The condition with what condition_interp resizes at the size of patches, so that
+  /// patch_condition need not do it for every few rows.
+  Condition resized(const BasePatching2D& patching, const Condition& condition) const;
 
  private:
   void set_patching(std::shared_ptr<BasePatching2D> patching, bool fuse);

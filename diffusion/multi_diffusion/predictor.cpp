@@ -34,6 +34,9 @@ MultiDiffusionPredictor::MultiDiffusionPredictor(nn::Ref<MultiDiffusionModel2D> 
     : model_(std::move(model)), options_(std::move(options)) {
   check(options_.prediction_type == PredictionType::x0 || options_.to_x0,
         "MultiDiffusionPredictor: a score, epsilon or v prediction wants to_x0");
+  check(options_.prediction_type != PredictionType::x0 || !options_.to_x0,
+        "MultiDiffusionPredictor: to_x0 is for a score, epsilon or v prediction; give the "
+        "prediction_type");
   check(options_.chunk_size >= 0, "MultiDiffusionPredictor: chunk_size must not be negative, got ",
         options_.chunk_size);
 }
@@ -60,12 +63,16 @@ const GridPatching2D& MultiDiffusionPredictor::patching() const {
 
 Tensor MultiDiffusionPredictor::predict(const PatchChunk& chunk) const {
   const Condition condition =
-      model_->patch_condition(patching(), options_.condition, chunk.rows, chunk.x.dtype());
+      model_->patch_condition(patching(), chunk.condition, chunk.rows, chunk.x.dtype());
   const auto run = [this, t = chunk.t, condition](const Tensors& in) {
     Tensor y = model_->model()(in[0], t, condition);
     check(y.shape() == in[0].shape(), "MultiDiffusionPredictor: the model returned ", y.shape(),
           " for patches of ", in[0].shape());
-    return options_.prediction_type == PredictionType::x0 ? y : options_.to_x0(y, in[0], t);
+    if (!options_.to_x0) return y;
+    y = options_.to_x0(y, in[0], t);
+    check(y.shape() == in[0].shape(), "MultiDiffusionPredictor: to_x0 returned ", y.shape(),
+          " for patches of ", in[0].shape());
+    return y;
   };
   const bool again = options_.use_checkpointing && grad_enabled();
   return again ? checkpoint(run, {chunk.x}) : run({chunk.x});
@@ -78,10 +85,11 @@ void MultiDiffusionPredictor::chunks(const Tensor& x, const Tensor& t,
         x.shape(), " and ", t.shape());
   const int64_t B = x.size(0), all = patching().patch_num() * B;
   options_.condition.check_batch(B, "MultiDiffusionPredictor");
+  const Condition condition = model_->resized(patching(), options_.condition);
   const int64_t step = options_.chunk_size == 0 ? all : options_.chunk_size;
   for (int64_t start = 0; start < all; start += step) {
     const PatchRows rows{start, std::min(step, all - start), B};
-    f({rows, patching().apply_rows(x, rows), BasePatching2D::repeat_rows(t, rows)});
+    f({rows, patching().apply_rows(x, rows), BasePatching2D::repeat_rows(t, rows), condition});
   }
 }
 
@@ -123,7 +131,7 @@ Tensor MultiDiffusionDPSScorePredictor::operator()(const Tensor& x, const Tensor
         return g(xc, tc, x0, c.rows);
       });
     const Predictor predictor = [&](const Tensor& xc, const Tensor& tc) {
-      return x0_predictor_.predict({c.rows, xc, tc});
+      return x0_predictor_.predict({c.rows, xc, tc, c.condition});
     };
     return DPSScorePredictor(predictor, x0_to_score_, std::move(guidances))(c.x, c.t);
   });

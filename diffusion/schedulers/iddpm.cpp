@@ -5,6 +5,7 @@
 #include <brume/autograd/ops/random.h>
 #include <brume/diffusion/iddpm_levels.h>
 #include <brume/diffusion/schedulers/time_grid.h>
+#include <brume/diffusion/wide_dtype.h>
 
 namespace brume::diffusion {
 
@@ -34,7 +35,7 @@ Tensor IDDPMNoiseScheduler::timesteps(int64_t num_steps, TensorOptions options) 
   const double stride =
       static_cast<double>(levels_.size() - 1) / static_cast<double>(num_steps - 1);
   // In f64 for f64 times, as in the reference: between two levels the types round apart.
-  const Tensor place = arange(0, num_steps, 1, {.dtype = grid_dtype(options.dtype)}) * stride;
+  const Tensor place = arange(0, num_steps, 1, {.dtype = wide_dtype(options.dtype)}) * stride;
   const Tensor index = round(place);  // halves to even
   return then_zero(levels_at(convert(index, DType::i64), options));
 }

@@ -4,6 +4,7 @@
 
 #include <brume/autograd/ops/pointwise.h>
 #include <brume/autograd/ops/shape.h>
+#include <brume/diffusion/wide_dtype.h>
 
 namespace brume::diffusion {
 
@@ -16,12 +17,10 @@ Tensor even_grid(const char* who, int64_t num_steps, TensorOptions options) {
   return arange(0, num_steps, 1, options) / static_cast<double>(num_steps - 1);
 }
 
-DType grid_dtype(DType wanted) { return is_half(wanted) ? DType::f32 : wanted; }
-
 Tensor sampling_times(const char* who, int64_t num_steps, TensorOptions options,
                       const std::function<Tensor(const Tensor&)>& time_at) {
   const Tensor fraction =
-      even_grid(who, num_steps, {.dtype = grid_dtype(options.dtype), .device = options.device});
+      even_grid(who, num_steps, {.dtype = wide_dtype(options.dtype), .device = options.device});
   return then_zero(convert(time_at(fraction), options.dtype));
 }
 

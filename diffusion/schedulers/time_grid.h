@@ -11,10 +11,8 @@ namespace brume::diffusion {
 void check_steps(const char* who, int64_t num_steps);
 /// 0, 1/(n-1), ..., 1. @throws ShapeError as check_steps
 Tensor even_grid(const char* who, int64_t num_steps, TensorOptions options);
-/// The type in which times of another are made: f32 for half precision, which would round each
-/// operation, until times are equal; else that type.
-DType grid_dtype(DType wanted);
-/// time_at of the even grid, rounded once, with a 0 after it. @throws ShapeError as check_steps
+/// time_at of the even grid in wide_dtype, rounded once, with a 0 after it.
+/// @throws ShapeError as check_steps
 Tensor sampling_times(const char* who, int64_t num_steps, TensorOptions options,
                       const std::function<Tensor(const Tensor& fraction)>& time_at);
 /// The times with a 0 after them.

@@ -244,6 +244,16 @@ TEST_CASE("data scales of other channels than the data's, and a to_x0 of another
         "MSEDSMLoss: to_x0 returned [1, 1, 4, 4] for data of [2, 1, 4, 4]");
   CHECK(error_of([&] { MSEDSMLoss(as_model, kScheduler, {.to_x0 = first}); }) ==
         "MSEDSMLoss: to_x0 is for a score, epsilon or v prediction; give the prediction_type");
+  const auto patches = nn::make<MultiDiffusionModel2D>(
+      AnyModel(as_model), MultiDiffusionModel2DConfig{.global_spatial_shape = {4, 4}});
+  CHECK(error_of([&] { MultiDiffusionPredictor(patches, {.to_x0 = first}); }) ==
+        "MultiDiffusionPredictor: to_x0 is for a score, epsilon or v prediction; give the "
+        "prediction_type");
+  MultiDiffusionPredictor predictor(patches,
+                                    {.prediction_type = PredictionType::epsilon, .to_x0 = first});
+  predictor.set_patching(0, 0, {2, 2});
+  CHECK(error_of([&] { (void)predictor(two_images(), ones({2})); }) ==
+        "MultiDiffusionPredictor: to_x0 returned [1, 1, 2, 2] for patches of [8, 1, 2, 2]");
 }
 
 TEST_CASE("times that do not decrease") {

@@ -187,6 +187,18 @@ TEST_CASE("the steps of VELoss_dfsr reach the network whole, in half precision t
     return steps;
   };
   CHECK(steps_in(DType::bf16) == steps_in(DType::f32));
+
+  // Two steps that bf16 rounds to one.
+  const auto net =
+      nn::make<VEPrecond_dfsr>({.img_resolution = 4, .img_channels = 1, .model = small_unet()});
+  net->eval();
+  const NoGrad guard;
+  Generator rng(5);
+  for (const auto& [name, tensor] : net->parameters())
+    copy_(tensor, normal(tensor.shape(), rng) * 0.3);
+  const Tensor x = ones({2, 1, 4, 4}, {.dtype = DType::bf16});
+  const Tensor y = net(x, from_vector(std::vector<float>{883, 884}, {2}));
+  CHECK(max(abs(select(y, 0, 0) - select(y, 0, 1))).item() > 0);
 }
 
 TEST_CASE("images are augmented before noise is added, and the labels reach the network") {

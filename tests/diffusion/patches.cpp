@@ -211,6 +211,19 @@ TEST_CASE("a model of patches takes what is cut already") {
         "MultiDiffusionModel2D: wants t of 2 times, got [18]");
 }
 
+TEST_CASE("chunks share one resized condition") {
+  const auto model = patch_model({.condition_interp = {{"small", true}}});
+  const Condition seen{{"small", noise({1, 1, 6, 5}, 4)}, {"label", noise({1, 3}, 5)}};
+  MultiDiffusionPredictor predictor(model, {.condition = seen, .chunk_size = 2});
+  predictor.set_patching(0, 0, {4, 5});
+  std::vector<const void*> memory;
+  predictor.chunks(noise({1, 1, 12, 10}, 6), ones({1}), [&](const PatchChunk& c) {
+    CHECK(c.condition.at("small").shape() == Shape{1, 1, 4, 5});
+    memory.push_back(c.condition.at("small").data());
+  });
+  CHECK(memory == std::vector<const void*>(3, memory[0]));
+}
+
 TEST_CASE("each tensor of a condition reaches the patches in its own way") {
   const Condition seen{{"cut", noise({2, 1, 12, 10}, 3)},
                        {"small", noise({2, 1, 6, 5}, 4)},
