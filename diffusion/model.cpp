@@ -62,8 +62,11 @@ void Denoiser::check_gives(DenoisingType wanted, const char* who) const {
 }
 
 Predictor bind(AnyModel model, Condition condition) {
-  return [model = std::move(model), condition = std::move(condition)](
-             const Tensor& x, const Tensor& t) { return model(x, t, condition); };
+  return [model = std::move(model), condition = std::move(condition)](const Tensor& x,
+                                                                      const Tensor& t) {
+    check(x.rank() >= 1, "bind: wants x of shape [B, ...], got ", x.shape());
+    return model(x, t, condition.for_batch(x.size(0), "bind"));
+  };
 }
 
 void check_times(const char* who, const Tensor& t, const Shape& x) {

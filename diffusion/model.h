@@ -103,7 +103,8 @@ class AnyModel {
   ModelCall call_;
 };
 
-/// The model with its condition fixed.
+/// The model with its condition fixed; one row of it serves all samples.
+/// @throws ShapeError in a call whose x has another batch than the condition
 Predictor bind(AnyModel model, Condition condition = {});
 
 /// @throws ShapeError naming `who` unless t [B] has one time for each sample of x [B, ...]

@@ -113,6 +113,20 @@ TEST_CASE("ranges without an end, or turned round") {
         }) == "stochastic_sampler: S_noise must be 0 or more, got -1");
 }
 
+TEST_CASE("a condition of another batch is named in sampling, whatever the model looks at") {
+  const auto error_with = [](const Condition& condition) {
+    return error_of([&] {
+      (void)sample(denoiser(kScheduler, {.x0 = bind(AnyModel(ModelCall(as_model)), condition)}),
+                   two_images(), kScheduler);
+    });
+  };
+  CHECK(error_with(zeros({5, 3})) == "bind: the condition is [5, 3], but the batch size of x is 2");
+  CHECK(error_with({{"label", zeros({5, 3})}}).find("bind: the condition 'label' is [5, 3]") == 0);
+  CHECK(error_with(zeros({2, 3})).empty());
+  CHECK(error_with(zeros({1, 3})).empty());
+  CHECK(error_with(Condition().with_argument("mask", zeros({4, 4}))).empty());
+}
+
 TEST_CASE("a denoiser or a solver that is empty, or made for something else") {
   CHECK(error_of([] { (void)sample(Predictor(), two_images(), kScheduler); }) ==
         "sample: the denoiser is empty");
@@ -327,7 +341,7 @@ TEST_CASE("batches of x, t and the condition that differ") {
         "what is no sample's joins by with_argument");
   const Denoiser bound = denoiser(kScheduler, {.x0 = bind(edm, ones({3, 5}))});
   CHECK(error_of([&] { (void)sample(bound, two_images(), kScheduler); }) ==
-        "EDMPreconditioner: the condition is [3, 5], but the batch size of x is 2");
+        "bind: the condition is [3, 5], but the batch size of x is 2");
 }
 
 TEST_CASE("a condition that lacks a key") {
