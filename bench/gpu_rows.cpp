@@ -1,6 +1,7 @@
 // Products, convolutions and attention on a GPU, in bf16 if not said otherwise, at the sizes of the
-// models: a step is kRepeats of them, then a wait. BRUME_GEMM and BRUME_CONV choose who
-// multiplies and convolves, BRUME_F32 how f32 is multiplied.
+// models, and Fourier transforms in f32: a step is kRepeats of them, then a wait. BRUME_GEMM,
+// BRUME_CONV and BRUME_FFT choose who multiplies, convolves and transforms, BRUME_F32 how f32 is
+// multiplied.
 
 #include <brume/autograd/ops/shape.h>
 #include <brume/core/backend.h>
@@ -84,6 +85,24 @@ Row attention(int64_t batch, int64_t heads, int64_t tokens, int64_t width) {
           true};
 }
 
+// Along the last axis, of complex numbers or of real ones.
+Row transform(int64_t lines, int64_t n, bool complex) {
+  return {cat(complex ? "gpu_fft_" : "gpu_rfft_", lines, "x", n),
+          [=] {
+            const int64_t kept = complex ? n : n / 2 + 1;
+            const Tensor x = on_gpu(complex ? Shape{lines, n, 2} : Shape{lines, n},
+                                    Layout::row_major, DType::f32);
+            const Tensor y = empty({lines, kept, 2}, {.device = kGpu});
+            return repeated([=] {
+              if (complex)
+                kernels(y).fft.fft(false, 1, 1, x.view(), y.view());
+              else
+                kernels(y).fft.rfft(1, 1, 1, x.view(), y.view());
+            });
+          },
+          true};
+}
+
 }  // namespace
 
 void add_gpu_rows(Rows& rows) {
@@ -93,6 +112,7 @@ void add_gpu_rows(Rows& rows) {
   for (const Pass pass : {Pass::forward, Pass::input_gradient, Pass::weight_gradient})
     for (const int64_t groups : {1, 128}) rows.push_back(conv(256, 32, 128, groups, pass));
   rows.push_back(attention(256, 12, 256, 64));
+  for (const bool complex : {true, false}) rows.push_back(transform(16384, 1024, complex));
 }
 
 }  // namespace brume::bench

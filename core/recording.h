@@ -8,6 +8,7 @@
 #include <memory>
 #include <span>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <brume/core/device.h>
@@ -48,6 +49,9 @@ class Recording {
     return static_cast<const T*>(place_bytes(&value, sizeof value));
   }
 
+  /// What replays refer to lasts as long as they can come.
+  void keep(std::shared_ptr<const void> thing) { kept_.push_back(std::move(thing)); }
+
   /// A generator is about to move on.
   void watch(const std::shared_ptr<uint64_t>& offset);
   /// The same draws, counted from where that generator will stand at the beginning of each replay.
@@ -86,6 +90,7 @@ class Recording {
   std::vector<uint64_t> numbers_;
   std::vector<Repeated> repeated_;
   std::vector<Watched> watched_;
+  std::vector<std::shared_ptr<const void>> kept_;
   bool repeating_ = false;
   size_t cursor_ = 0;  // while renewing: the next word
 };

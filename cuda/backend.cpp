@@ -5,6 +5,7 @@
 #include <brume/cuda/graph.h>
 #include <brume/cuda/kernels/cuda_kernels.h>
 #include <brume/cuda/lib/conv_library.h>
+#include <brume/cuda/lib/fft_library.h>
 #include <brume/cuda/lib/gemm_library.h>
 #include <brume/cuda/memory.h>
 #include <brume/cuda/runtime.h>
@@ -14,7 +15,8 @@ namespace brume {
 namespace {
 
 std::string libraries() {
-  return cat(cuda::gemm_library_state(), "; ", cuda::conv_library_state());
+  return cat(cuda::gemm_library_state(), "; ", cuda::conv_library_state(), "; ",
+             cuda::fft_library_state());
 }
 
 const Backend table{.name = "cuda",

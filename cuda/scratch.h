@@ -4,10 +4,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <span>
 #include <vector>
 
-#include <brume/cuda/kernels/numbers.h>
 #include <brume/cuda/memory.h>
 
 namespace brume::cuda {
@@ -27,16 +25,6 @@ class Scratch {
     const size_t bytes = static_cast<size_t>(count < 1 ? 1 : count) * sizeof(T);
     blocks_.push_back({memory.allocate(bytes), bytes});
     return static_cast<T*>(blocks_.back().data);
-  }
-  /// The same, holding a copy of `values`, which are the same in each replay of a captured step.
-  double* upload(const std::vector<double>& values, const char* op) {
-    double* data = take<double>(static_cast<int64_t>(values.size()));
-    if (is_capturing())
-      put_numbers(stream(op), {reinterpret_cast<const uint64_t*>(values.data()), values.size()},
-                  reinterpret_cast<uint64_t*>(data));
-    else
-      memory.from_host(data, values.data(), values.size() * sizeof(double));
-    return data;
   }
 
  private:

@@ -148,17 +148,6 @@ Tensor mode_product(const Tensor& x, const Tensor& w, bool conjugate_w, bool con
 // x with a stride of 1 along its last axis.
 Tensor in_columns(const Tensor& x) { return x.strides()[3] == 1 ? x : contiguous(x); }
 
-// The transform as a matrix, for devices that are best at products: what it makes of an identity.
-Tensor modes_matrix(const Tensor& like, int64_t n, int64_t parts, int64_t modes,
-                    const ModeFactors& factors) {
-  const NoGrad no_grad;
-  const int64_t columns = n * parts;
-  std::vector<double> ones(static_cast<size_t>(columns * columns));
-  for (int64_t i = 0; i < columns; ++i) ones[static_cast<size_t>(i * (columns + 1))] = 1;
-  const Tensor one = convert(from_vector(ones, {1, n, parts, columns}), like.dtype());
-  return transfer(reshape(low_modes(one, modes, factors), {-1, columns}), like.device());
-}
-
 Tensor complex_axes(Tensor x, const std::vector<int>& axes, size_t count, bool inverse,
                     const FftOptions& o, const char* who) {
   for (size_t i = 0; i < count; ++i) {
@@ -239,10 +228,6 @@ Tensor low_modes(const Tensor& x, int64_t modes, const ModeFactors& factors) {
   check(modes >= 1 && modes <= most, "low_modes: an axis of ", n, " has ", most,
         " frequencies, and ", modes, " are wanted");
   const Shape shape{x.size(0), 2, parts * modes, x.size(3)};
-  if (!kernels(x).fft.low_modes) {
-    const Tensor matrix = modes_matrix(x, n, parts, modes, factors);
-    return reshape(matmul(matrix, reshape(x, {x.size(0), n * parts, x.size(3)})), shape);
-  }
   const Tensor rows = in_columns(x), y = empty(shape, {x.dtype(), x.device()});
   kernels(x).fft.low_modes(factors.single, factors.paired, rows.view(), y.view());
   return record("low_modes", y, {rows},
@@ -257,10 +242,6 @@ Tensor from_low_modes(const Tensor& y, int64_t n, int64_t parts, const ModeFacto
   check(modes >= 1 && modes <= most, "from_low_modes: an axis of ", n, " has ", most,
         " frequencies, not ", modes);
   const Shape shape{y.size(0), n, parts, y.size(3)};
-  if (!kernels(y).fft.from_low_modes) {
-    const Tensor matrix = modes_matrix(y, n, parts, modes, factors);
-    return reshape(matmul(transpose(matrix, 0, 1), reshape(y, {y.size(0), -1, y.size(3)})), shape);
-  }
   const Tensor rows = in_columns(y), x = empty(shape, {y.dtype(), y.device()});
   kernels(y).fft.from_low_modes(factors.single, factors.paired, rows.view(), x.view());
   return record("from_low_modes", x, {rows},

@@ -28,11 +28,11 @@ struct FftKernels {
       mode_matmul{};
   // Few frequencies f of an axis: y[o, :, f, i] = factor(f) sum_j x[o, j, :, i] exp(-2 pi i f j /
   // n) as a complex number. x [O, n, P, I]: real (P = 1) or real and imaginary part (P = 2); y [O,
-  // 2, F, I]: f = 0 .. F - 1 of real x, else 0 .. F / 2 - 1 and then -F / 2 .. -1. `single` is the
-  // factor of frequencies without a mirror image, 0 and n / 2, `paired` that of others. I has
-  // stride 1. f32 or f64.
+  // 2, F, I], row-major: f = 0 .. F - 1 of real x, else 0 .. F / 2 - 1 and then -F / 2 .. -1.
+  // `single` is the factor of frequencies without a mirror image, 0 and n / 2, `paired` that of
+  // others. I of the operand has stride 1. f32 or f64.
   Kernel<"low_modes", void(double single, double paired, const View& x, const View& y)> low_modes{};
-  // Its transpose, from y to x.
+  // Its transpose, from y to x, then row-major.
   Kernel<"from_low_modes", void(double single, double paired, const View& y, const View& x)>
       from_low_modes{};
 };

@@ -12,7 +12,8 @@ struct Library {
   std::span<const Symbol> (*symbols)();
 };
 constexpr Library kLibraries[] = {{"libcublasLt.so.", cublaslt_symbols},
-                                  {"libcudnn.so.", cudnn_symbols}};
+                                  {"libcudnn.so.", cudnn_symbols},
+                                  {"libcufft.so.", cufft_symbols}};
 
 }  // namespace
 }  // namespace brume::cuda::emu

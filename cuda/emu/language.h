@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cmath>
 #include <cstdint>
+#include <numbers>
 
 #include <brume/cuda/emu/block.h>
 
@@ -113,6 +114,12 @@ T atomicMax(T* address, T value) {
   while (old < value && !std::atomic_ref<T>(*address).compare_exchange_weak(old, value)) continue;
   return old;
 }
+
+inline void sincospi(double x, double* sine, double* cosine) {
+  *sine = std::sin(x * std::numbers::pi);
+  *cosine = std::cos(x * std::numbers::pi);
+}
+
 inline void __threadfence() { std::atomic_thread_fence(std::memory_order_seq_cst); }
 
 inline unsigned __umulhi(unsigned a, unsigned b) {

@@ -18,5 +18,6 @@ void* address_of(F* function) {
 
 std::span<const Symbol> cublaslt_symbols();
 std::span<const Symbol> cudnn_symbols();
+std::span<const Symbol> cufft_symbols();
 
 }  // namespace brume::cuda::emu

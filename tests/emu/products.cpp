@@ -10,6 +10,7 @@
 #include <brume/core/f32_mode.h>
 #include <brume/core/tensor.h>
 #include <brume/cuda/lib/conv_library.h>
+#include <brume/cuda/lib/fft_library.h>
 #include <brume/cuda/lib/gemm_library.h>
 
 using namespace brume;
@@ -112,7 +113,7 @@ TEST_CASE("cuBLASLt takes products in all four layouts" *
     }
 }
 
-TEST_CASE("what computes products and convolutions is told in words") {
+TEST_CASE("what computes products, convolutions and transforms is told in words") {
   const auto setting = [](const char* name) {
     const char* text = std::getenv(name);
     return std::string(text ? text : "");
@@ -121,17 +122,22 @@ TEST_CASE("what computes products and convolutions is told in words") {
   // "what: library version", or why not.
   const auto state = [&](const std::string& what, const std::string& variable,
                          const std::string& value, const std::string& library,
-                         const std::string& file) {
+                         const std::string& version, const std::string& file) {
     if (setting(variable.c_str()) != value)
       return cat(what, "brume's own kernels (", variable, "=", value, " asks for ", library, ")");
     if (missing) return cat(what, "brume's own kernels, since ", file, " is not on this machine");
-    return cat(what, library, value == "cudnn" ? " 91300" : " 120200");
+    return cat(what, library, " ", version);
   };
-  CHECK(backend(DeviceType::cuda).libraries() ==
-        state("products of matrices: ", "BRUME_GEMM", "cublaslt", "cuBLASLt", "libcublasLt.so.12") +
-            "; " + state("convolutions: ", "BRUME_CONV", "cudnn", "cuDNN", "libcudnn.so.9"));
+  CHECK(
+      backend(DeviceType::cuda).libraries() ==
+      state("products of matrices: ", "BRUME_GEMM", "cublaslt", "cuBLASLt", "120200",
+            "libcublasLt.so.12") +
+          "; " + state("convolutions: ", "BRUME_CONV", "cudnn", "cuDNN", "91300", "libcudnn.so.9") +
+          "; " +
+          state("Fourier transforms: ", "BRUME_FFT", "cufft", "cuFFT", "11203", "libcufft.so.11"));
   CHECK(cuda::has_gemm_library() == (setting("BRUME_GEMM") == "cublaslt" && !missing));
   CHECK(cuda::has_conv_library() == (setting("BRUME_CONV") == "cudnn" && !missing));
+  CHECK(cuda::has_fft_library() == (setting("BRUME_FFT") == "cufft" && !missing));
 }
 
 TEST_CASE("cuDNN takes convolutions, which are products too, and both their gradients" *

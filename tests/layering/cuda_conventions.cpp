@@ -39,6 +39,7 @@ const std::vector<Convention> kConventions = {
     {"cub", {"lib/"}, "library calls live in lib/"},
     {"thrust", {"lib/"}, "library calls live in lib/"},
     {"cublas*", {"lib/", "emu/"}, "library calls live in lib/"},
+    {"cufft*", {"lib/", "emu/"}, "library calls live in lib/"},
     {"cudnn*", {"lib/", "emu/"}, "library calls live in lib/"},
     {"expf", {}, "use core/math, so that CPU and GPU agree"},
     {"__expf", {}, "use core/math, so that CPU and GPU agree"},
