@@ -20,6 +20,8 @@ class Recording;
 ///   - lets nothing pass between host and device: item(), to_vector() and transfer() throw Error
 ///     while it is recorded, and name themselves;
 ///   - is recorded while no other thread gives work to the device.
+/// Indices are looked at in replays, too: one that is out of range counts as 0, and the error is
+/// thrown where the host next waits for the device.
 /// What the host alone does in it (counting, printing) is not repeated. Tensors that it uses, and
 /// generators that it draws from, must live as long as this does.
 class CapturedStep {

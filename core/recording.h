@@ -52,6 +52,10 @@ class Recording {
   /// What replays refer to lasts as long as they can come.
   void keep(std::shared_ptr<const void> thing) { kept_.push_back(std::move(thing)); }
 
+  /// While recording, a place on the device, 0, for what the work finds wrong where the host does
+  /// not look. Where the host next waits for the device it calls tell with it, which throws.
+  virtual uint64_t* note(std::function<void(uint64_t)> tell) = 0;
+
   /// A generator is about to move on.
   void watch(const std::shared_ptr<uint64_t>& offset);
   /// The same draws, counted from where that generator will stand at the beginning of each replay.

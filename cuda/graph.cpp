@@ -2,6 +2,9 @@
 
 #include <cuda_runtime.h>
 
+#include <utility>
+
+#include <brume/cuda/findings.h>
 #include <brume/cuda/kernels/numbers.h>
 #include <brume/cuda/memory.h>
 #include <brume/cuda/runtime.h>
@@ -20,6 +23,10 @@ class Graph final : public Recording {
     memory.free(words_, kMostWords * sizeof(uint64_t));
   }
 
+  uint64_t* note(std::function<void(uint64_t)> tell) override {
+    return findings_.add(std::move(tell));
+  }
+
  private:
   static Stream compute() { return stream("captured step"); }
 
@@ -33,6 +40,7 @@ class Graph final : public Recording {
 
   void end() override {
     const Stream s = compute();
+    findings_.bring(s);
     set_capturing(false);
     cudaGraph_t graph = nullptr;
     check_cuda(cudaStreamEndCapture(s.handle, &graph), s.op);
@@ -59,6 +67,7 @@ class Graph final : public Recording {
     check_cuda(cudaGraphLaunch(exec_, s.handle), s.op);
   }
 
+  Findings findings_;
   Arena arena_;
   cudaGraphExec_t exec_ = nullptr;
   uint64_t* words_;

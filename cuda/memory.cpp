@@ -10,6 +10,7 @@
 #include <brume/core/error.h>
 #include <brume/core/memory/caching_pool.h>
 #include <brume/core/recording.h>
+#include <brume/cuda/findings.h>
 #include <brume/cuda/runtime.h>
 #ifdef BRUME_CUDA_EMULATED
 #include <brume/cuda/emu/device_memory.h>
@@ -148,13 +149,18 @@ MemoryStats stats() {
   return out;
 }
 
+void wait(Stream s) {
+  synchronize(s);
+  tell_findings();
+}
+
 constexpr const char* kHostMoves = "the host is not part of it";
 
 void to_host(void* host, const void* device, size_t bytes) {
   const Stream s = stream("copy to the host");
   refuse_in_captured_step(s.op, kHostMoves);
   check_cuda(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, s.handle), s.op);
-  synchronize(s);
+  wait(s);
 }
 
 // Waits, since the caller may change the host's memory as soon as this returns.
@@ -162,7 +168,7 @@ void from_host(void* device, const void* host, size_t bytes) {
   const Stream s = stream("copy from the host");
   refuse_in_captured_step(s.op, kHostMoves);
   check_cuda(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, s.handle), s.op);
-  synchronize(s);
+  wait(s);
 }
 
 void fill_bytes(void* device, int byte, size_t bytes) {
@@ -172,7 +178,7 @@ void fill_bytes(void* device, int byte, size_t bytes) {
 
 void wait_for_all() {
   refuse_in_captured_step("synchronize", kHostMoves);
-  synchronize(stream("synchronize"));
+  wait(stream("synchronize"));
 }
 
 }  // namespace

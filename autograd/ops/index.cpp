@@ -20,13 +20,13 @@ void check_same_dtype(const char* who, const Tensor& x, const Tensor& source) {
                     source.dtype());
 }
 
-// Whether `index` names places of x along `axis`: no larger on the other axes.
-void check_places(const char* who, const Tensor& x, int axis, const Tensor& index) {
+// `index`, which names places of x along `axis`: no larger on the other axes.
+Tensor checked_places(const char* who, const Tensor& x, int axis, const Tensor& index) {
   bool fits = index.rank() == x.rank();
   for (int i = 0; fits && i < x.rank(); ++i) fits = i == axis || index.shape()[i] <= x.shape()[i];
   check(fits, who, ": an index of shape ", index.shape(), " does not fit ", x.shape(),
         " along axis ", axis);
-  check_index(who, index, x.shape()[axis]);
+  return checked_index(who, index, x.shape()[axis]);
 }
 
 // Half types are added and compared as f32.
@@ -63,15 +63,15 @@ Shares shares_of(ScatterReduce reduce, bool include_self, int axis, const Tensor
 Tensor index_select(const Tensor& x, int64_t axis, const Tensor& index) {
   const int at = wrap_axis(axis, x.rank(), "index_select");
   check(index.rank() == 1, "index_select: wants an index of rank 1, got ", index.shape());
-  check_index("index_select", index, x.shape()[at]);
+  const Tensor rows = checked_index("index_select", index, x.shape()[at]);
   Shape shape = x.shape();
   shape[at] = index.numel();
   const Tensor y = empty(shape, {.dtype = x.dtype(), .device = x.device()});
   if (y.numel() > 0)
-    kernels(x).index.index_select(at, row_major(x).view(), row_major(index).view(), y.view());
+    kernels(x).index.index_select(at, row_major(x).view(), row_major(rows).view(), y.view());
   return record("index_select", y, {x},
-                [at, index = Saved(index), shape = x.shape()](const Tensor& g) {
-                  return Grads{index_add(zeros_of(shape, g), at, index.get(), g)};
+                [at, rows = Saved(rows), shape = x.shape()](const Tensor& g) {
+                  return Grads{index_add(zeros_of(shape, g), at, rows.get(), g)};
                 });
 }
 
@@ -83,13 +83,13 @@ Tensor index_add(const Tensor& x, int64_t axis, const Tensor& index, const Tenso
         source.shape(), " with an index of shape ", index.shape(), " does not fit ", x.shape(),
         " along axis ", axis);
   check_same_dtype("index_add", x, source);
-  check_index("index_add", index, x.shape()[at]);
   if (is_half(x.dtype())) return to(index_add(widened(x), at, index, widened(source)), x.dtype());
+  const Tensor rows = checked_index("index_add", index, x.shape()[at]);
   const Tensor y = copy_of(x);
   if (source.numel() > 0)
-    kernels(x).index.index_add(at, row_major(index).view(), row_major(source).view(), y.view());
-  return record("index_add", y, {x, source}, [at, index = Saved(index)](const Tensor& g) {
-    return Grads{g, index_select(g, at, index.get())};
+    kernels(x).index.index_add(at, row_major(rows).view(), row_major(source).view(), y.view());
+  return record("index_add", y, {x, source}, [at, rows = Saved(rows)](const Tensor& g) {
+    return Grads{g, index_select(g, at, rows.get())};
   });
 }
 
@@ -116,8 +116,7 @@ class SavedSegments {
 Segments::Segments(const Tensor& to, int64_t count) : owner(relayout(to, Layout::row_major)) {
   check(to.rank() == 1 && count >= 0, "Segments: wants an owner [J] for each row, got ",
         to.shape());
-  check_index("Segments", to, count);
-  const std::vector<int64_t> place = to.to_vector<int64_t>();
+  const std::vector<int64_t> place = checked_index("Segments", to, count).to_vector<int64_t>();
   std::vector<int64_t> first(static_cast<size_t>(count) + 1, 0), sorted(place.size());
   for (const int64_t i : place) ++first[static_cast<size_t>(i) + 1];
   for (size_t i = 1; i < first.size(); ++i) first[i] += first[i - 1];
@@ -156,11 +155,11 @@ Tensor segment_rows(const Tensor& x, const Segments& s) {
 
 Tensor gather(const Tensor& x, int64_t axis, const Tensor& index) {
   const int at = wrap_axis(axis, x.rank(), "gather");
-  check_places("gather", x, at, index);
+  const Tensor places = checked_places("gather", x, at, index);
   const Tensor y = empty(index.shape(), {.dtype = x.dtype(), .device = x.device()});
-  if (y.numel() > 0) kernels(x).index.gather(at, x.view(), index.view(), y.view());
-  return record("gather", y, {x}, [at, index = Saved(index), shape = x.shape()](const Tensor& g) {
-    return Grads{scatter(zeros_of(shape, g), at, index.get(), g, ScatterReduce::sum)};
+  if (y.numel() > 0) kernels(x).index.gather(at, x.view(), places.view(), y.view());
+  return record("gather", y, {x}, [at, places = Saved(places), shape = x.shape()](const Tensor& g) {
+    return Grads{scatter(zeros_of(shape, g), at, places.get(), g, ScatterReduce::sum)};
   });
 }
 
@@ -170,16 +169,16 @@ Tensor scatter(const Tensor& x, int64_t axis, const Tensor& index, const Tensor&
   check(source.shape() == index.shape(), "scatter: index ", index.shape(), " and source ",
         source.shape(), " differ in shape");
   check_same_dtype("scatter", x, source);
-  check_places("scatter", x, at, index);
   if (is_half(x.dtype()))
     return to(scatter(widened(x), at, index, widened(source), reduce, include_self), x.dtype());
+  const Tensor given = checked_places("scatter", x, at, index);
   const Tensor y = copy_of(x);
   // A replaced place keeps nothing of itself in any case.
   if (source.numel() > 0)
-    kernels(x).index.scatter(reduce, include_self, at, index.view(), source.view(), y.view());
+    kernels(x).index.scatter(reduce, include_self, at, given.view(), source.view(), y.view());
   return record(
       "scatter", y, {x, source},
-      [=, index = Saved(index), x = Saved(x), source = Saved(source),
+      [=, index = Saved(given), x = Saved(x), source = Saved(source),
        y = SavedResult(y)](const Tensor& g) {
         const Tensor places = index.get();
         if (reduce == ScatterReduce::replace)
@@ -193,8 +192,8 @@ Tensor scatter(const Tensor& x, int64_t axis, const Tensor& index, const Tensor&
 
 Tensor embedding(const Tensor& weight, const Tensor& index, int64_t padding) {
   check(weight.rank() == 2, "embedding: wants a weight [rows, width], got ", weight.shape());
-  check_index("embedding", index, weight.shape()[0]);
-  const Tensor rows = reshape(index, {index.numel()});
+  const Tensor rows =
+      reshape(checked_index("embedding", index, weight.shape()[0]), {index.numel()});
   Shape shape = index.shape();
   shape.push_back(weight.shape()[1]);
   const Tensor y = reshape(index_select(detach(weight), 0, rows), shape);

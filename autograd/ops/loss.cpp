@@ -32,8 +32,8 @@ Tensor mse_loss(const Tensor& x, const Tensor& y, Reduction reduction) {
 Tensor cross_entropy(const Tensor& logits, const Tensor& target, Reduction reduction) {
   check(logits.rank() == 2 && target.shape() == Shape{logits.shape()[0]}, "cross_entropy: logits ",
         logits.shape(), " and target ", target.shape(), " are not [N, classes] and [N]");
-  check_index("cross_entropy", target, logits.shape()[1]);
-  const Tensor chosen = gather(log_softmax(logits), 1, unsqueeze(target, 1));
+  const Tensor places = checked_index("cross_entropy", target, logits.shape()[1]);
+  const Tensor chosen = gather(log_softmax(logits), 1, unsqueeze(places, 1));
   return reduced(-squeeze(chosen, 1), reduction);
 }
 

@@ -5,6 +5,7 @@
 
 #include <brume/core/backend.h>
 #include <brume/core/error.h>
+#include <brume/core/recording.h>
 #include <brume/core/tensor.h>
 
 namespace brume {
@@ -21,12 +22,23 @@ inline void check_same_device(std::string_view op, const Tensor& x, const char* 
   check<DeviceError>(x.device() == y.device(), op, ": x is on ", x.device(), ", but ", name,
                      " is on ", y.device());
 }
-/// @throws DTypeError naming `op` unless the index is i64; ShapeError if one is outside [0, limit)
-inline void check_index(const char* op, const Tensor& index, int64_t limit) {
+/// The index, in which each number lies in [0, limit). While a captured step is recorded nobody can
+/// look: there, and in its replays, the device puts 0 where one does not, and the host throws the
+/// same error where it next waits for the device.
+/// @throws DTypeError naming `op` unless the index is i64; ShapeError if one is outside
+inline Tensor checked_index(const char* op, const Tensor& index, int64_t limit) {
   check<DTypeError>(index.dtype() == DType::i64, op, ": wants an index of i64, got ",
                     index.dtype());
+  if (index.numel() == 0) return index;
   const Tensor lines = index.rank() == 0 ? alias(index, {1}, {1}) : index;
-  if (index.numel() > 0) kernels(index).index.check_indices(op, limit, lines.view());
+  const IndexKernels& kernel = kernels(index).index;
+  if (!Recording::current() || !kernel.confine_indices) {
+    kernel.check_indices(op, limit, lines.view());
+    return index;
+  }
+  const Tensor confined = empty(lines.shape(), {.dtype = DType::i64, .device = index.device()});
+  kernel.confine_indices(op, limit, lines.view(), confined.view());
+  return index.rank() == 0 ? alias(confined, {}, {}) : confined;
 }
 
 }  // namespace brume

@@ -54,9 +54,7 @@ void check_indices(const char* who, int64_t limit, const View& index) {
   for_each_line(index, index.rank() - 1, kGrain, [&](const Line& line) {
     const int64_t* at = index.as<int64_t>() + line.offset(index);
     const int64_t step = index.stride(-1);
-    for (int64_t i = 0; i < index.size(-1); ++i)
-      check(at[i * step] >= 0 && at[i * step] < limit, who, ": index ", at[i * step],
-            " is outside [0, ", limit, ")");
+    for (int64_t i = 0; i < index.size(-1); ++i) check_in_range(who, limit, at[i * step]);
   });
 }
 

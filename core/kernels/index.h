@@ -1,16 +1,29 @@
 #pragma once
 // Family index: elements chosen and placed by integer tensors (i64). Indices were checked before.
 
+#include <cstdint>
+
+#include <brume/core/error.h>
 #include <brume/core/kernels/kernel.h>
 
 namespace brume {
 
 enum class ScatterReduce { replace, sum, mean, max, min };
 
+/// What check_indices raises.
+inline void check_in_range(const char* who, int64_t limit, int64_t at) {
+  check(at >= 0 && at < limit, who, ": index ", at, " is outside [0, ", limit, ")");
+}
+
 struct IndexKernels {
   // Raises ShapeError unless every index lies in [0, limit): names `who`, the index and the limit.
   // index has a rank of 1 or more, any strides.
   Kernel<"check_indices", void(const char* who, int64_t limit, const View& index)> check_indices{};
+  // In a captured step, whose replays the host does not look at: y (row-major, of index's shape) is
+  // index, but 0 where that is not in [0, limit), which is raised later (Recording::note): one of
+  // the negative ones, else the largest. Rehearsed as check_indices.
+  Kernel<"confine_indices", void(const char* who, int64_t limit, const View& index, const View& y)>
+      confine_indices{};
   // y[.., j, ..] = x[.., index[j], ..]; all row-major; any dtype.
   Kernel<"index_select", void(int axis, const View& x, const View& index, const View& y)>
       index_select{};

@@ -5,6 +5,7 @@
 #include <brume/core/kernels/index.h>
 
 #include <algorithm>
+#include <string>
 #include <vector>
 
 #include <brume/core/dtype.h>
@@ -53,7 +54,7 @@ struct Around {
   }
 };
 
-// ---- check_indices
+// ---- check_indices, confine_indices
 
 __global__ void __launch_bounds__(kThreads)
     find_outside(Steps<1> steps, int64_t limit, int* found) {
@@ -69,7 +70,6 @@ __global__ void __launch_bounds__(kThreads)
 void check_indices(const char* who, int64_t limit, const View& index) {
   const int64_t n = numel(index.shape);
   if (n == 0) return;
-  refuse_in_captured_step(who, "the host looks whether indices are in range");
   const View* views[] = {&index};
   Scratch scratch;
   int* found = scratch.take<int>(1);
@@ -84,8 +84,38 @@ void check_indices(const char* who, int64_t limit, const View& index) {
   const View copy{scratch.take<int64_t>(n), DType::i64, index.shape, dense_strides(index.shape)};
   cuda_pointwise.copy(index, copy);
   memory.to_host(values.data(), copy.data, values.size() * sizeof(int64_t));
-  for (const int64_t at : values)
-    check(at >= 0 && at < limit, who, ": index ", at, " is outside [0, ", limit, ")");
+  for (const int64_t at : values) check_in_range(who, limit, at);
+}
+
+// steps: y, index. As an unsigned number a negative one is larger than all others, and none that is
+// outside is 0.
+__global__ void __launch_bounds__(kThreads)
+    confine(Steps<2> steps, int64_t limit, unsigned long long* outside) {
+  const int64_t i = thread_number();
+  if (i >= steps.count) return;
+  int64_t offset[2];
+  steps.locate<1>(static_cast<uint32_t>(i), offset);
+  const int64_t at = static_cast<const int64_t*>(steps.data[1])[offset[1]];
+  const bool inside = at >= 0 && at < limit;
+  static_cast<int64_t*>(steps.data[0])[offset[0]] = inside ? at : 0;
+  if (!inside) atomicMax(outside, static_cast<unsigned long long>(at));
+}
+
+void confine_indices(const char* who, int64_t limit, const View& index, const View& y) {
+  Recording& recording = *Recording::current();
+  if (recording.phase() == Recording::Phase::rehearsing) {
+    check_indices(who, limit, index);
+    cuda_pointwise.copy(index, y);
+    return;
+  }
+  const auto raise = [who = std::string(who), limit](uint64_t at) {
+    check_in_range(who.c_str(), limit, static_cast<int64_t>(at));
+  };
+  auto* const outside = reinterpret_cast<unsigned long long*>(recording.note(raise));
+  const View* views[] = {&y, &index};
+  for_each_launch(Walk(views, y), views, 1, [&](const Steps<2>& steps) {
+    launch_each(confine, who, steps.count, steps, limit, outside);
+  });
 }
 
 // ---- index_select, gather
@@ -299,6 +329,7 @@ void searchsorted(bool right, const View& sorted, const View& values, const View
 namespace brume {
 
 const IndexKernels cuda_index{.check_indices = cuda::check_indices,
+                              .confine_indices = cuda::confine_indices,
                               .index_select = cuda::index_select,
                               .index_add = cuda::index_add,
                               .segment_sum = cuda::segment_sum,

@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
@@ -25,7 +26,9 @@
 #include <brume/diffusion/preconditioners.h>
 #include <brume/diffusion/sample.h>
 #include <brume/diffusion/schedulers/edm.h>
+#include <brume/nn/models/dit.h>
 #include <brume/nn/models/fully_connected.h>
+#include <brume/nn/models/mesh_graph_net.h>
 #include <brume/nn/optim/adam.h>
 #include <brume/nn/optim/ema.h>
 #include <brume/nn/optim/lr_schedule.h>
@@ -164,6 +167,135 @@ TEST_CASE("a captured training step of SongUNet with EDM's loss equals the eager
   });
 }
 
+/// DiT with a learnt vector for each label.
+class LabelledDiT : public nn::Module {
+ public:
+  LabelledDiT()
+      : labels_(param("labels", {3, 4}, nn::Init::normal(1))),
+        net_(child<nn::DiT>("net", {.input_size = 4,
+                                    .in_channels = 2,
+                                    .patch_size = {2, 2},
+                                    .hidden_size = 8,
+                                    .depth = 1,
+                                    .num_heads = 2,
+                                    .condition_dim = 4,
+                                    .dit_initialization = false})) {}
+  Tensor operator()(const Tensor& x, const Tensor& t, const Tensor& label) const {
+    return (*net_)(x, t, embedding(labels_, label));
+  }
+
+ private:
+  Tensor labels_;
+  nn::Ref<nn::DiT> net_;
+};
+
+/// Labels 0, 1 or 2 that follow from each sample.
+Tensor labels_of(const Tensor& x) {
+  return argmax(slice(reshape(detach(x), {x.size(0), -1}), 1, 0, 3), 1);
+}
+
+TEST_CASE("a captured training step of DiT with labels equals the eager one, bit by bit") {
+  check_training([] { return std::make_shared<LabelledDiT>(); }, {3, 2, 4, 4},
+                 [](const auto& net, const Tensor& x, Generator& rng) {
+                   const Tensor t = uniform({3}, rng, {.device = kCuda});
+                   return mse_loss((*net)(x, t, labels_of(x)), x);
+                 });
+}
+
+TEST_CASE("a captured training step of MeshGraphNet equals the eager one, bit by bit") {
+  const Tensor edges = transfer(
+      from_vector(std::vector<int64_t>{0, 1, 2, 3, 0, 2, 1, 2, 3, 0, 2, 0}, {2, 6}), kCuda);
+  const nn::Graph graph(edges, 4);
+  const Tensor edge_features = transfer(noise({6, 2}), kCuda);
+  for (const auto how : {nn::Aggregation::sum, nn::Aggregation::mean})
+    check_training(
+        [how] {
+          return nn::make<nn::MeshGraphNet>({.input_dim_nodes = 3,
+                                             .input_dim_edges = 2,
+                                             .output_dim = 3,
+                                             .processor_size = 2,
+                                             .hidden_dim_processor = 8,
+                                             .hidden_dim_node_encoder = 8,
+                                             .hidden_dim_edge_encoder = 8,
+                                             .hidden_dim_node_decoder = 8,
+                                             .aggregation = how});
+        },
+        {4, 3},
+        [&](const auto& net, const Tensor& x, Generator&) {
+          return mse_loss((*net)(x, edge_features, graph), x);
+        });
+}
+
+auto small_classifier() {
+  return nn::make<nn::FullyConnected>(
+      {.in_features = 4, .layer_size = 8, .out_features = 3, .num_layers = 1});
+}
+
+TEST_CASE("a captured training step of a classifier equals the eager one, bit by bit") {
+  check_training(small_classifier, {5, 4}, [](const auto& net, const Tensor& x, Generator&) {
+    return cross_entropy((*net)(x), labels_of(x));
+  });
+}
+
+/// A step that picks rows 0 to 2 by an index, replayed from its fourth call on.
+struct Picking {
+  Tensor rows, loss;
+  Tensor index = zeros({4}, {.dtype = DType::i64, .device = kCuda});
+  CapturedStep step{kCuda, [this] { loss = cross_entropy(index_select(rows, 0, index), index); }};
+
+  explicit Picking(int64_t classes = 3) : rows(transfer(noise({3, classes}), kCuda)) {
+    for (int i = 0; i < 3; ++i) step();
+  }
+  void set(int64_t place, int64_t value) const {
+    fill_(slice(index, 0, place, place + 1), static_cast<double>(value));
+  }
+};
+
+TEST_CASE("an index that is out of range in a replay is told where the host next waits") {
+  for (const cuda::emu::Order order : cuda::kOrders) {
+    const cuda::InOrder in(order);
+    const Protected closed;
+    Picking p;
+    const double before = p.loss.item();
+    for (const int64_t bad : {3, -1}) {
+      p.set(2, bad);
+      cuda::emu::fail_calls("cudaStreamSynchronize", cudaErrorInvalidValue);
+      p.step();  // waits for nothing
+      p.step();
+      CHECK(error_of([&] { (void)p.loss.item(); }).find("invalid argument") != std::string::npos);
+      CHECK(error_of([&] { (void)p.loss.item(); }) ==
+            cat("index_select: index ", bad, " is outside [0, 3)"));
+      p.set(2, 0);
+      p.step();
+      CHECK(p.step.is_recorded());
+      CHECK(p.loss.item() == before);  // it is told once
+    }
+    p.set(0, 3);
+    p.step();
+    CHECK(error_of([] {
+            backend(DeviceType::cuda).memory.synchronize();
+          }).starts_with("index_select: index 3"));
+  }
+}
+
+TEST_CASE("a label that is out of range in a replay is told though its step has ended") {
+  {
+    Picking p(2);
+    p.set(3, 2);  // a row, but no class
+    p.step();
+  }
+  const Tensor x = zeros({1}, {.device = kCuda});
+  CHECK(error_of([&] { (void)x.item(); }) == "cross_entropy: index 2 is outside [0, 2)");
+  CHECK(x.item() == 0);
+}
+
+TEST_CASE("an index that is out of range before a step is recorded is told at once") {
+  const Tensor x = zeros({3}, {.device = kCuda});
+  const Tensor index = full({2}, 3, {.dtype = DType::i64, .device = kCuda});
+  CapturedStep step(kCuda, [&] { (void)index_select(x, 0, index); });
+  CHECK(error_of([&] { step(); }) == "index_select: index 3 is outside [0, 3)");
+}
+
 TEST_CASE("a captured sampling step equals the eager one, down to the last step") {
   const NoGrad guard;
   Generator weights(3);
@@ -289,8 +421,7 @@ TEST_CASE("what a captured step cannot do names itself, and the device goes on")
   CHECK(recorded([&] {
           backend(DeviceType::cuda).memory.synchronize();
         }).starts_with("synchronize: not inside"));
-  const Tensor index = transfer(from_vector(std::vector<int64_t>{0, 2}, {2}), kCuda);
-  CHECK(recorded([&] { (void)index_select(x, 0, index); }).starts_with("index_select: not inside"));
+  CHECK(recorded([&] { (void)nonzero(x); }).starts_with("item: not inside"));
   CHECK(recorded([&] {
           const Tensor w = ones({4}, {.device = kCuda});
           set_requires_grad(w, true);
