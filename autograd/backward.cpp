@@ -57,32 +57,19 @@ class LeafSink {
     for (const Tensor& x : leaves)
       if (x.defined()) index_of(x.handle());
   }
-  /// Further leaves, wanted as well.
-  void add_leaves(const Tensors& leaves) {
-    if (restricted_) restrict_to(leaves);
-  }
   bool wants(const Counted<TensorImpl>& leaf) const {
     return leaf && (!restricted_ || index_.contains(leaf.get()));
   }
   void add(const Counted<TensorImpl>& leaf, Tensor g) {
     add_into(sums_[index_of(leaf)].second, std::move(g));
   }
-  Tensor sum_of(const Tensor& leaf) {
-    Tensor* const sum = find(leaf);
-    return sum ? *sum : Tensor{};
-  }
-  /// As sum_of(), and leaves none behind.
-  Tensor take(const Tensor& leaf) {
-    Tensor* const sum = find(leaf);
-    return sum ? std::move(*sum) : Tensor{};
+  Tensor sum_of(const Tensor& leaf) const {
+    const auto found = leaf.defined() ? index_.find(leaf.handle().get()) : index_.end();
+    return found == index_.end() ? Tensor{} : sums_[found->second].second;
   }
   const std::vector<std::pair<Tensor, Tensor>>& sums() const { return sums_; }
 
  private:
-  Tensor* find(const Tensor& leaf) {
-    const auto found = leaf.defined() ? index_.find(leaf.handle().get()) : index_.end();
-    return found == index_.end() ? nullptr : &sums_[found->second].second;
-  }
   size_t index_of(const Counted<TensorImpl>& leaf) {
     const auto [at, fresh] = index_.try_emplace(leaf.get(), sums_.size());
     if (fresh) sums_.emplace_back(Tensor(leaf), Tensor{});
@@ -99,7 +86,10 @@ class LeafSink {
 class Pass {
  public:
   Pass(const Tensors& outputs, LeafSink& sink, BackwardOptions options)
-      : id_(next_pass.fetch_add(1)), sink_(sink), options_(options) {
+      : id_(next_pass.fetch_add(1)),
+        outer_(node_that_runs ? node_that_runs->pass : 0),
+        sink_(sink),
+        options_(options) {
     for (const Tensor& y : outputs)
       if (variable(y) && variable(y)->node) visit(variable(y)->node);
     for (size_t i = 0; i < order_.size(); ++i)
@@ -160,6 +150,10 @@ class Pass {
 
   void visit(const Counted<Node>& node) {
     if (node->pass == id_) return;
+    // Its scratch is in use, and its saved values would be freed under the outer pass.
+    check<GradError>(outer_ == 0 || node->pass != outer_, "backward: ", node->op,
+                     " is part of the pass that runs; a closure may ask for gradients only of what "
+                     "it recorded itself");
     node->pass = id_;
     order_.push_back(node);
   }
@@ -171,7 +165,6 @@ class Pass {
   void mark_needed() {
     for (size_t i = order_.size(); i-- > 0;) {  // inputs before what is made of them
       State& state = states_[i];
-      state.runs = order_[i]->recomputes;
       for (const Edge& edge : order_[i]->edges) state.runs |= edge && wanted(edge);
       state.needed = state.runs || state.captured;
     }
@@ -181,14 +174,20 @@ class Pass {
     check<GradError>(static_cast<bool>(node.backward), "backward: the graph behind ", node.op,
                      " was already freed; pass retain_graph to walk it twice");
     uint64_t bits = 0;
-    for (size_t k = 0; k < node.edges.size() && k < 64; ++k)
-      if (node.edges[k] && wanted(node.edges[k])) bits |= uint64_t{1} << k;
+    std::vector<uint8_t> beyond(node.edges.size() > 64 ? node.edges.size() - 64 : 0);
+    for (size_t k = 0; k < node.edges.size(); ++k) {
+      if (!node.edges[k] || !wanted(node.edges[k])) continue;
+      if (k < 64)
+        bits |= uint64_t{1} << k;
+      else
+        beyond[k - 64] = 1;
+    }
     Node* outer = std::exchange(node_that_runs, &node);
     struct Restore {
       Node* node;
       ~Restore() { node_that_runs = node; }
     } restore{outer};
-    Grads result = node.backward(grads, Wanted(bits));
+    Grads result = node.backward(grads, Wanted(bits, beyond));
     grads.clear();
     check<GradError>(result.size() <= node.edges.size(), node.op, ": returned ", result.size(),
                      " gradients for ", node.edges.size(), " inputs");
@@ -212,25 +211,14 @@ class Pass {
   }
 
   uint64_t id_;
+  uint64_t outer_;  // the pass whose closure began this one, or 0
   LeafSink& sink_;
   BackwardOptions options_;
   std::vector<Counted<Node>> order_;
   std::vector<State> states_;
 };
 
-// The pass that runs on this thread, for checkpoints inside it.
-struct Running {
-  LeafSink* sink;
-  BackwardOptions options;
-};
-thread_local const Running* running = nullptr;
-
-void run_pass(Pass& pass, LeafSink& sink, BackwardOptions options) {
-  const Running here{&sink, options};
-  struct Restore {
-    const Running* outer;
-    ~Restore() { running = outer; }
-  } restore{std::exchange(running, &here)};
+void run_pass(Pass& pass, BackwardOptions options) {
   std::optional<NoGrad> no_grad;
   std::optional<EnableGrad> enable_grad;
   if (options.create_graph)
@@ -275,7 +263,7 @@ void backward(const Tensor& loss, const Tensor& cotangent, BackwardOptions optio
   {
     Pass pass({loss}, sink, options);
     pass.seed(loss, default_cotangent(loss, cotangent, "backward"));
-    run_pass(pass, sink, options);
+    run_pass(pass, options);
   }
   for (const auto& [leaf, g] : sink.sums()) {
     if (!g.defined()) continue;
@@ -304,26 +292,10 @@ Tensors grad(const Tensors& outputs, const Tensors& inputs, const Tensors& cotan
   for (size_t i = 0; i < outputs.size(); ++i)
     pass.seed(outputs[i],
               default_cotangent(outputs[i], cotangents.empty() ? Tensor{} : cotangents[i], "grad"));
-  run_pass(pass, sink, options);
+  run_pass(pass, options);
   Tensors result;
   for (const Tensor& x : inputs)
     result.push_back(variable(x) && variable(x)->node ? pass.captured(x) : sink.sum_of(x));
-  return result;
-}
-
-Tensors continue_backward(const Tensors& outputs, const Tensors& cotangents,
-                          const Tensors& inputs) {
-  check<GradError>(running != nullptr, "checkpoint: its backward runs outside a backward pass");
-  check<GradError>(!running->options.create_graph,
-                   "checkpoint: no second derivative; call the function without checkpointing");
-  // `inputs` are fresh leaves, known to nobody else: the outer sink takes them as further leaves.
-  LeafSink& sink = *running->sink;
-  sink.add_leaves(inputs);
-  Pass pass(outputs, sink, running->options);
-  for (size_t i = 0; i < outputs.size(); ++i) pass.seed(outputs[i], cotangents[i]);
-  run_pass(pass, sink, {});
-  Tensors result;
-  for (const Tensor& x : inputs) result.push_back(sink.take(x));
   return result;
 }
 

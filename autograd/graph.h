@@ -2,6 +2,7 @@
 // The recorded graph: what node.cpp builds and backward.cpp walks. Not part of the public face.
 
 #include <cstdint>
+#include <unordered_set>
 #include <vector>
 
 #include <brume/autograd/node.h>
@@ -29,8 +30,7 @@ struct Node : RefCounted {
   uint64_t sequence;  // of this thread's recording: inputs have smaller numbers
   size_t results;
   std::vector<Edge> edges;
-  Backward backward;        // empty once it has run without retain_graph
-  bool recomputes = false;  // a checkpoint: leaves may hide behind it
+  Backward backward;  // empty once it has run without retain_graph
   Node* next_dead = nullptr;
 
   // Scratch of the pass that visits this node; a graph is walked by one thread at a time.
@@ -53,15 +53,26 @@ struct Variable : GradRecord {
 /// x's record, or null.
 Variable* variable(const Tensor& x);
 
-/// Appends a node for `results`; `recomputes` as in Node.
-void attach_node(const char* op, std::span<Tensor> results, std::span<const Tensor> inputs,
-                 Backward backward, bool recomputes = false);
+/// Notes, while it lives, what this thread's operations depend on, recording or not: leaves that
+/// ask for a gradient, and results recorded before it began. Each once, in order of use.
+class Captures {
+ public:
+  Captures();
+  ~Captures();
+  Captures(const Captures&) = delete;
+  Captures& operator=(const Captures&) = delete;
+
+  void note(std::span<const Tensor> inputs);
+  const Tensors& tensors() const { return tensors_; }
+
+ private:
+  uint64_t begin_;  // the first sequence number of what is recorded meanwhile
+  Captures* outer_;
+  Tensors tensors_;
+  std::unordered_set<const TensorImpl*> known_;
+};
 
 /// The node whose closure runs on this thread, for SavedResult; set by the engine.
 Node*& running_node();
-
-/// Inside a running backward pass: continues it from `outputs`, recorded while the pass runs, into
-/// the same leaves; returns the gradients of `inputs`. Used by checkpoint().
-Tensors continue_backward(const Tensors& outputs, const Tensors& cotangents, const Tensors& inputs);
 
 }  // namespace brume

@@ -16,6 +16,8 @@ std::atomic<int64_t> node_count{0};
 thread_local Node* dead_nodes = nullptr;
 thread_local bool draining = false;
 
+thread_local Captures* noting = nullptr;
+
 Variable& variable_of(const Tensor& x) {
   auto& record = x.impl().grad;
   if (!record) record = std::make_unique<Variable>();
@@ -57,16 +59,32 @@ bool requires_grad(const Tensor& x) {
 }
 
 bool needs_grad(std::span<const Tensor> inputs) {
+  if (noting) [[unlikely]]
+    noting->note(inputs);
   if (!grad_is_enabled) return false;
   for (const Tensor& x : inputs)
     if (requires_grad(x)) return true;
   return false;
 }
 
+Captures::Captures() : begin_(next_sequence), outer_(std::exchange(noting, this)) {}
+Captures::~Captures() { noting = outer_; }
+
+void Captures::note(std::span<const Tensor> inputs) {
+  for (const Tensor& x : inputs) {
+    if (!requires_grad(x)) continue;
+    const Variable* v = variable(x);
+    if ((!v->node || v->node->sequence < begin_) && known_.insert(&x.impl()).second)
+      tensors_.push_back(x);
+  }
+}
+
+namespace {
+
+// Appends a node for `results`.
 void attach_node(const char* op, std::span<Tensor> results, std::span<const Tensor> inputs,
-                 Backward backward, bool recomputes) {
+                 Backward backward) {
   Counted<Node> node(new Node(op, results.size()));
-  node->recomputes = recomputes;
   node->backward = std::move(backward);
   node->edges.resize(inputs.size());
   for (size_t i = 0; i < inputs.size(); ++i) {
@@ -89,6 +107,8 @@ void attach_node(const char* op, std::span<Tensor> results, std::span<const Tens
     v.result = static_cast<int>(i);
   }
 }
+
+}  // namespace
 
 Tensors record_all(const char* op, Tensors results, std::span<const Tensor> inputs,
                    Backward backward) {

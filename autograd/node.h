@@ -21,11 +21,16 @@ using Grads = std::vector<Tensor>;
 /// Which inputs want a gradient. A closure may skip the others.
 class Wanted {
  public:
-  explicit Wanted(uint64_t bits) : bits_(bits) {}
-  bool operator[](size_t input) const { return input >= 64 || (bits_ >> input & 1U) != 0; }
+  /// `beyond`: of the inputs behind the 64th.
+  explicit Wanted(uint64_t bits, std::span<const uint8_t> beyond = {})
+      : bits_(bits), beyond_(beyond) {}
+  bool operator[](size_t input) const {
+    return input < 64 ? (bits_ >> input & 1U) != 0 : beyond_[input - 64] != 0;
+  }
 
  private:
   uint64_t bits_;
+  std::span<const uint8_t> beyond_;
 };
 
 /// An input kept for backward: keeps its link to the graph, and its version.

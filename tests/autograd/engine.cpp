@@ -11,6 +11,7 @@
 #include <brume/autograd/ops/pointwise.h>
 #include <brume/autograd/ops/random.h>
 #include <brume/autograd/ops/reduce.h>
+#include <brume/autograd/ops/shape.h>
 
 #include "tests/error_of.h"
 
@@ -271,6 +272,115 @@ TEST_CASE("a checkpoint whose inputs want nothing still reaches its parameters")
   const Tensor plain = from_vector<float>({3}, {1});
   backward(sum(checkpoint([&](const Tensors& in) { return in[0] * w; }, {plain})));
   CHECK(gradient(w) == Values{3});
+}
+
+TEST_CASE("a checkpoint sends gradients to recorded results that it captures") {
+  struct Result {
+    Values gx, ga, gh;
+    bool operator==(const Result&) const = default;
+  };
+  using Maker = std::function<std::function<Tensor(const Tensors&)>(Tensor a, Tensor h)>;
+  const auto run = [](const Maker& maker, bool with_checkpoint) {
+    const int64_t before = live_nodes();
+    Result result;
+    {
+      const Tensor x = leaf({1, 2, 3}), a = leaf({4, 5, 6});
+      const Tensor h = x * 2.0, u = h * 3.0;
+      const auto f = maker(a, h);
+      const Tensor y = with_checkpoint ? checkpoint(f, {a}) : f({a});
+      const Tensor loss = sum(y * y) + sum(u * u);
+      const Tensor gh = grad({loss}, {h}, {}, {.retain_graph = true})[0];
+      const Tensor only = grad({y}, {h}, {}, {.retain_graph = true})[0];  // by the checkpoint alone
+      if (gh.defined() && only.defined()) result.gh = (gh + only).to_vector<float>();
+      backward(loss);
+      result.gx = gradient(x);
+      result.ga = gradient(a);
+    }
+    CHECK(live_nodes() == before);
+    return result;
+  };
+  const Maker makers[] = {
+      [](Tensor, Tensor h) { return [h](const Tensors& in) { return in[0] * h; }; },
+      // an input that is captured as well, and a view of what is captured
+      [](Tensor a, Tensor h) {
+        return [a, h](const Tensors& in) { return in[0] * a * reshape(h, {3}); };
+      },
+      [](Tensor, Tensor h) {
+        return [h](const Tensors& in) {
+          const Tensor v = in[0] * h;
+          return checkpoint([h, v](const Tensors& inner) { return inner[0] * h + v * v; }, {v + h});
+        };
+      },
+  };
+  for (const Maker& maker : makers) {
+    CAPTURE(&maker - makers);
+    CHECK(run(maker, true) == run(maker, false));
+  }
+}
+
+TEST_CASE("a checkpoint that returns what it captures") {
+  const Tensor x = leaf({1, 2});
+  const Tensor h = x * 2.0;
+  backward(sum(h * checkpoint([h](const Tensors&) { return h; }, {x})));
+  CHECK(gradient(x) == Values{8, 16});
+}
+
+TEST_CASE(
+    "a checkpoint that captures more than 64 parameters computes the wanted gradients alone") {
+  std::vector<Tensor> w;
+  for (int i = 0; i < 70; ++i) w.push_back(leaf({static_cast<float>(i)}));
+  const Tensor x = leaf({2});
+  const auto f = [&](const Tensors& in) {
+    Tensor y = in[0];
+    for (const Tensor& each : w) y = y + each * in[0];
+    return y;
+  };
+  const Tensor y = checkpoint(f, {x});
+  const Tensors g = grad({y}, {w[69], x}, {}, {.retain_graph = true});
+  CHECK(g[0].to_vector<float>() == Values{2});
+  CHECK(g[1].to_vector<float>() == Values{1 + 69 * 35});
+  backward(y);
+  for (const Tensor& each : w) CHECK(gradient(each) == Values{2});
+}
+
+TEST_CASE("a checkpoint refuses what it cannot recompute") {
+  const Tensor x = leaf({1, 2});
+  SUBCASE("a captured value that was changed") {
+    const Tensor w = leaf({3, 4});
+    const Tensor y = checkpoint([w](const Tensors& in) { return in[0] * w; }, {x});
+    {
+      const NoGrad no_grad;
+      fill_(w, 0);
+    }
+    CHECK(error_of([&] { backward(sum(y)); }).find("later changed") != std::string::npos);
+  }
+  SUBCASE("a captured result that was replaced") {
+    Tensor h = x * 2.0;
+    const Tensor y = checkpoint([&h](const Tensors& in) { return in[0] * h; }, {x});
+    const Tensor first = h;
+    h = x * 3.0;
+    CHECK(error_of([&] { backward(sum(y)); }).find("first run") != std::string::npos);
+  }
+  SUBCASE("a result of another shape") {
+    bool again = false;
+    const Tensor y =
+        checkpoint([&](const Tensors& in) { return again ? sum(in[0]) : in[0] * 2.0; }, {x});
+    again = true;
+    CHECK(error_of([&] { backward(sum(y)); }).find("in its first run") != std::string::npos);
+  }
+  SUBCASE("a second derivative") {
+    const Tensor y = checkpoint([](const Tensors& in) { return in[0] * in[0]; }, {x});
+    CHECK_THROWS_AS(grad({sum(y)}, {x}, {}, {.create_graph = true}), GradError);
+  }
+}
+
+TEST_CASE("a closure that walks the graph of the pass it runs in is refused") {
+  const Tensor x = leaf({1, 2});
+  const Tensor h = x * 2.0;
+  const Tensor y = record("asks", detach(h), {h},
+                          [h, x](const Tensor& g) { return Grads{g * grad({h}, {x})[0]}; });
+  CHECK(error_of([&] { backward(sum(y)); }).find("part of the pass that runs") !=
+        std::string::npos);
 }
 
 TEST_CASE("grad through a checkpoint touches no leaf") {
