@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 
 #include <brume/core/io/font.h>
 #include <brume/core/io/png.h>
@@ -78,19 +79,23 @@ class Canvas {
 
 // Multiples of 1, 2 or 5 times a power of ten, at most eight.
 std::vector<double> even_ticks(double low, double high) {
-  double step = std::pow(10, std::floor(std::log10((high - low) / 4)));
+  const double quarter = high / 4 - low / 4;  // the whole may be more than f64 holds
+  double step = std::pow(10, std::floor(std::log10(quarter)));
   for (double factor : {2.0, 2.5, 2.0})
-    if ((high - low) / step > 7) step *= factor;
+    if (quarter / step > 7.0 / 4) step *= factor;
+  const double first = std::ceil(low / step - 1e-9);
   std::vector<double> out;
-  for (double k = std::ceil(low / step - 1e-9); k * step <= high + step * 1e-9; ++k)
-    out.push_back(k == 0 ? 0 : k * step);
+  for (int i = 0; i < 8; ++i) {
+    const double tick = (first + i) * step;
+    if (tick <= high + step * 1e-9) out.push_back(tick == 0 ? 0 : tick);  // not -0
+  }
   return out;
 }
 
 // Round numbers between two positive ones: 1, 2 and 5 times the powers of ten; of many powers every
 // n-th; where that leaves fewer than three, even steps.
 std::vector<double> log_ticks(double low, double high) {
-  const double decades = std::log10(high / low);
+  const double decades = std::log10(high) - std::log10(low);
   const int every = static_cast<int>(std::ceil(decades / 7));
   std::vector<double> out;
   for (int n = static_cast<int>(std::floor(std::log10(low))); n <= std::log10(high) + 1e-9; ++n)
@@ -116,18 +121,27 @@ class Axis {
         }
     if (low > high) low = 0, high = 1;  // nothing to show
     if (low == high) low -= 0.5, high += 0.5;
+    // Ticks must differ from each other in f64.
+    const double narrowest = 1e-12 * std::max({std::abs(low), std::abs(high), log ? 1.0 : 1e-288});
+    if (high - low < narrowest) low -= narrowest / 2, high += narrowest / 2;
     low_ = low;
     high_ = high;
   }
 
   bool shows(double value) const { return std::isfinite(value) && (!log_ || value > 0); }
-  double place(double value) const { return (scaled(value) - low_) / (high_ - low_); }
+  double place(double value) const {  // by halves: what f64 holds may be twice that far apart
+    return (scaled(value) / 2 - low_ / 2) / (high_ / 2 - low_ / 2);
+  }
 
   std::vector<double> ticks() const {
-    return log_ ? log_ticks(std::pow(10, low_), std::pow(10, high_)) : even_ticks(low_, high_);
+    return log_ ? log_ticks(power(low_), power(high_)) : even_ticks(low_, high_);
   }
 
  private:
+  static double power(double exponent) {  // a margin may lie beyond what f64 holds
+    return std::clamp(std::pow(10, exponent), std::numeric_limits<double>::denorm_min(),
+                      std::numeric_limits<double>::max());
+  }
   double scaled(double value) const { return log_ ? std::log10(value) : value; }
   bool log_;
   double low_ = 0, high_ = 1;

@@ -76,6 +76,23 @@ TEST_CASE("a plot of nothing, of one value and of values that no axis shows is a
   CHECK(grid_rows({-1, std::nan(""), 0}, true).size() >= 3);
 }
 
+TEST_CASE("values as close or as far apart as f64 holds are a plot") {
+  constexpr double largest = std::numeric_limits<double>::max();
+  constexpr double least = std::numeric_limits<double>::denorm_min();
+  const std::vector<std::vector<double>> ends = {
+      {1e16, 1e16 + 2, 1e16}, {1, std::nextafter(1, 2), 1}, {-largest, largest, 0},
+      {0, least, 0},          {largest, largest, largest},  {least, least, least},
+      {least, largest, 1}};
+  for (const std::vector<double>& y : ends)
+    for (const bool log : {false, true}) {
+      CAPTURE(y[1]);
+      CAPTURE(log);
+      const size_t rows = grid_rows(y, log).size();
+      CHECK(rows <= 8);
+      if (y[1] >= 1 && y[1] < 1e17) CHECK(rows >= 2);
+    }
+}
+
 TEST_SUITE_END();
 
 }  // namespace brume::test
