@@ -6,6 +6,7 @@
 #include <ostream>
 
 #include <brume/core/backend.h>
+#include <brume/core/integers.h>
 #include <brume/core/recording.h>
 
 namespace brume {
@@ -38,6 +39,10 @@ void refuse_write(Device device, const char* op) {
     refuse_in_captured_step(op,
                             "the host's values would be those of the first time for ever; fill "
                             "a tensor of the device by copy_ between steps");
+}
+
+void check_held(DType dtype, double value, const char* op) {
+  check<DTypeError>(holds(dtype, value), op, ": ", dtype, " cannot hold ", value);
 }
 
 void refuse_read(const Tensor& x, const char* op) {
@@ -92,6 +97,7 @@ Tensor zeros(const Shape& shape, TensorOptions options) {
 Tensor ones(const Shape& shape, TensorOptions options) { return full(shape, 1, options); }
 
 Tensor full(const Shape& shape, double value, TensorOptions options) {
+  check_held(options.dtype, value, "full");
   Tensor x = empty(shape, options);
   kernels(x).pointwise.fill(value, x.view());
   return x;
@@ -212,6 +218,7 @@ void check_writable(const Tensor& x, const char* who) {
 
 void fill_(const Tensor& x, double value) {
   check_writable(x, "fill_");
+  check_held(x.dtype(), value, "fill_");
   kernels(x).pointwise.fill(value, x.view());
   x.impl().storage->bump_version();
 }

@@ -127,7 +127,7 @@ Tensor from_memory(void* data, const Shape& shape, DType dtype, std::function<vo
 Tensor alias(const Tensor& x, const Shape& shape, const Strides& strides, int64_t offset = 0);
 
 /// Same values on another device or in another dtype, without a gradient; `x` itself if nothing
-/// changes.
+/// changes. Floats become integers by to_integer() of core/integers.h.
 Tensor convert(const Tensor& x, DType dtype);
 Tensor transfer(const Tensor& x, Device device);
 /// A row-major (or channels-last) tensor of the same values, without a gradient; `x` itself if it
@@ -137,7 +137,7 @@ Tensor relayout(const Tensor& x, Layout layout);
 // The writers. Each raises the storage's version and refuses a tensor that gradients depend on
 // (GradError names `who`).
 void check_writable(const Tensor& x, const char* who);
-/// x = value
+/// x = value. @throws DTypeError, as full() does, if it is beyond an integer dtype's range
 void fill_(const Tensor& x, double value);
 /// x = y, converted; y broadcasts to x's shape and may be on another device.
 void copy_(const Tensor& x, const Tensor& y);

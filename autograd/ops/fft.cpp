@@ -148,6 +148,12 @@ Tensor mode_product(const Tensor& x, const Tensor& w, bool conjugate_w, bool con
 // x with a stride of 1 along its last axis.
 Tensor in_columns(const Tensor& x) { return x.strides()[3] == 1 ? x : contiguous(x); }
 
+// How many an axis of n has: of a real signal, or of a complex one.
+int64_t frequencies(int64_t n, int64_t parts) {
+  if (n < 1) return 0;
+  return parts == 1 ? n / 2 + 1 : n;
+}
+
 Tensor complex_axes(Tensor x, const std::vector<int>& axes, size_t count, bool inverse,
                     const FftOptions& o, const char* who) {
   for (size_t i = 0; i < count; ++i) {
@@ -224,7 +230,7 @@ Tensor mode_matmul(const Tensor& x, const Tensor& w) {
 Tensor low_modes(const Tensor& x, int64_t modes, const ModeFactors& factors) {
   check(x.rank() == 4 && (x.size(2) == 1 || x.size(2) == 2), "low_modes: wants [O, n, 1, I] or ",
         "[O, n, 2, I], got ", x.shape());
-  const int64_t n = x.size(1), parts = x.size(2), most = parts == 1 ? n / 2 + 1 : n;
+  const int64_t n = x.size(1), parts = x.size(2), most = frequencies(n, parts);
   check(modes >= 1 && modes <= most, "low_modes: an axis of ", n, " has ", most,
         " frequencies, and ", modes, " are wanted");
   const Shape shape{x.size(0), 2, parts * modes, x.size(3)};
@@ -238,7 +244,7 @@ Tensor from_low_modes(const Tensor& y, int64_t n, int64_t parts, const ModeFacto
   check((parts == 1 || parts == 2) && y.rank() == 4 && y.size(1) == 2 && y.size(2) % parts == 0,
         "from_low_modes: wants [O, 2, F, I] and 1 part or 2 with an even F, got ", y.shape(),
         " and ", parts);
-  const int64_t modes = y.size(2) / parts, most = parts == 1 ? n / 2 + 1 : n;
+  const int64_t modes = y.size(2) / parts, most = frequencies(n, parts);
   check(modes >= 1 && modes <= most, "from_low_modes: an axis of ", n, " has ", most,
         " frequencies, not ", modes);
   const Shape shape{y.size(0), n, parts, y.size(3)};

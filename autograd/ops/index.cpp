@@ -254,7 +254,10 @@ Tensor searchsorted(const Tensor& sorted, const Tensor& values, bool right) {
 
 Tensor bincount(const Tensor& x, int64_t minlength) {
   check(x.rank() == 1, "bincount: wants rank 1, got ", x.shape());
-  const int64_t largest = x.numel() == 0 ? -1 : static_cast<int64_t>(max(x).item());
+  const int64_t largest = x.numel() == 0 ? -1 : max(x).to_vector<int64_t>().front();
+  constexpr int64_t kMost = int64_t{1} << 40;  // counts of 8 bytes each
+  check(largest < kMost && minlength <= kMost, "bincount: wants numbers below 2^40, got ",
+        std::max(largest, minlength));
   const TensorOptions options{.dtype = DType::i64, .device = x.device()};
   return index_add(zeros({std::max(largest + 1, minlength)}, options), 0, x,
                    ones(x.shape(), options));

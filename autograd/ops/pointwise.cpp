@@ -5,14 +5,16 @@
 
 #include <brume/autograd/ops/pointwise_call.h>
 #include <brume/autograd/ops/shape.h>
+#include <brume/core/integers.h>
 
 namespace brume {
 namespace {
 
-// A number beside integers must be one, unless it is only compared with.
+// A number beside integers must be one of theirs, unless it is only compared with.
 void check_number(const Tensor& x, double c, const char* who) {
-  check<DTypeError>(is_floating(x.dtype()) || c == std::trunc(c), who, ": a tensor of ", x.dtype(),
-                    " and the number ", c, "; convert the tensor first");
+  const DType dtype = x.dtype();
+  check<DTypeError>(is_floating(dtype) || (c == std::trunc(c) && holds(dtype, c)), who,
+                    ": a tensor of ", dtype, " and the number ", c, "; convert the tensor first");
 }
 
 template <class F>
@@ -24,6 +26,11 @@ template <class F>
 Tensor scalar_with(double c, Tensor x) {
   check_number(x, c, F::name);
   return pointwise(math::ScalarWith<F>{c}, std::move(x));
+}
+template <class F>
+Tensor divided(Tensor x, double c) {
+  check<Error>(c != 0 || is_floating(x.dtype()), F::name, ": integers cannot be divided by 0");
+  return with_scalar<F>(std::move(x), c);
 }
 template <class F>
 Tensor compare(Tensor x, double c) {
@@ -61,11 +68,11 @@ Tensor pow(Tensor x, double exponent) {
   return pointwise(math::PowScalar{exponent}, std::move(x));
 }
 BRUME_BINARY(fmod, Fmod)
-Tensor fmod(Tensor x, double y) { return with_scalar<math::Fmod>(std::move(x), y); }
+Tensor fmod(Tensor x, double y) { return divided<math::Fmod>(std::move(x), y); }
 BRUME_BINARY(remainder, Remainder)
-Tensor remainder(Tensor x, double y) { return with_scalar<math::Remainder>(std::move(x), y); }
+Tensor remainder(Tensor x, double y) { return divided<math::Remainder>(std::move(x), y); }
 BRUME_BINARY(floor_divide, FloorDivide)
-Tensor floor_divide(Tensor x, double y) { return with_scalar<math::FloorDivide>(std::move(x), y); }
+Tensor floor_divide(Tensor x, double y) { return divided<math::FloorDivide>(std::move(x), y); }
 BRUME_BINARY(maximum, Maximum)
 BRUME_BINARY(minimum, Minimum)
 Tensor clamp(Tensor x, double low, double high) {

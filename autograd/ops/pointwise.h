@@ -24,13 +24,13 @@ Tensor operator-(Tensor x);
 
 Tensor pow(Tensor x, Tensor y);
 Tensor pow(Tensor x, double exponent);
-/// The remainder of x / y with the sign of x.
+/// The remainder of x / y with the sign of x. Integers by a tensor's 0: to_integer(NaN).
 Tensor fmod(Tensor x, Tensor y);
 Tensor fmod(Tensor x, double y);
-/// The remainder of x / y with the sign of y.
+/// The remainder of x / y with the sign of y. @throws Error for integers by the number 0
 Tensor remainder(Tensor x, Tensor y);
 Tensor remainder(Tensor x, double y);
-/// floor(x / y)
+/// floor(x / y); by 0 as the two above.
 Tensor floor_divide(Tensor x, Tensor y);
 Tensor floor_divide(Tensor x, double y);
 /// NaN wins; ties share the gradient evenly.

@@ -75,10 +75,14 @@ Tensor random_integers(const Shape& shape, int64_t low, int64_t high, Generator&
   check(low < high, "random_integers: [", low, ", ", high, ") is empty");
   const Tensor recorded = next_recorded(rng, Distribution::integers, shape);
   if (recorded.defined()) return convert(recorded, DType::i64);
-  if (rng.is_torch())
+  if (rng.is_torch()) {
+    int64_t range = 0;
+    check(!__builtin_sub_overflow(high, low, &range), "random_integers: [", low, ", ", high,
+          ") has more than 2^63 numbers; draw from fewer, or from Generator(seed)");
     return drawn_on_host<int64_t>(shape, [&](std::span<int64_t> values) {
-      for (int64_t& value : values) value = low + rng.integer(high - low);
+      for (int64_t& value : values) value = low + rng.integer(range);
     });
+  }
   const Tensor y = empty(shape, {.dtype = DType::i64});
   kernels(y).random.integers(rng.claim(static_cast<uint64_t>(y.numel()), DeviceType::cpu), low,
                              high, y.view());

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include <brume/autograd/ops/index.h>
+#include <brume/autograd/ops/operands.h>
 #include <brume/autograd/ops/pointwise.h>
 #include <brume/autograd/ops/reduce.h>
 #include <brume/autograd/ops/shape.h>
@@ -48,6 +50,9 @@ struct Taps {
   std::vector<std::vector<double>> weights_;
 };
 
+// Sizes, steps and amounts along an axis: products of two and sums of a few stay below 2^63.
+constexpr int64_t kMost = int64_t{1} << 30;
+
 // Axes behind [B, C] and one number for each.
 void check_image(const Tensor& x, size_t numbers, const char* who) {
   check(x.rank() >= 3 && x.rank() <= 5 && static_cast<size_t>(x.rank() - 2) == numbers, who,
@@ -72,6 +77,21 @@ int64_t mirrored(int64_t i, int64_t n, PadMode mode) {
   }
 }
 
+// What no element is below.
+double lowest(DType dtype) {
+  switch (dtype) {
+    case DType::i32:
+      return std::numeric_limits<int32_t>::lowest();
+    case DType::i64:
+      return static_cast<double>(std::numeric_limits<int64_t>::lowest());
+    case DType::u8:
+    case DType::boolean:
+      return 0;
+    default:
+      return -INFINITY;
+  }
+}
+
 struct Window {
   int64_t kernel, stride, padding, count;
 };
@@ -81,10 +101,12 @@ Window window_of(const Tensor& x, const PoolOptions& o, size_t a, const char* wh
     return a < v.size() ? v[a] : otherwise;
   };
   Window w{o.kernel[a], at(o.stride, o.kernel[a]), at(o.padding, 0), 0};
-  const int64_t n = x.size(static_cast<int64_t>(a) + 2), last = n + 2 * w.padding - w.kernel;
-  check(w.kernel > 0 && w.stride > 0 && w.padding >= 0 && 2 * w.padding <= w.kernel && last >= 0,
-        who, ": a window of ", w.kernel, " with stride ", w.stride, " and padding ", w.padding,
-        " does not fit an axis of ", n);
+  const int64_t n = x.size(static_cast<int64_t>(a) + 2);
+  const bool sound = w.kernel > 0 && w.kernel <= kMost && w.stride > 0 && w.stride <= kMost &&
+                     w.padding >= 0 && w.padding <= w.kernel / 2;
+  const int64_t last = sound ? n + 2 * w.padding - w.kernel : -1;
+  check(last >= 0, who, ": a window of ", w.kernel, " with stride ", w.stride, " and padding ",
+        w.padding, " does not fit an axis of ", n);
   w.count = last / w.stride + 1;
   if (o.ceil_mode && last % w.stride != 0 && w.count * w.stride < n + w.padding) ++w.count;
   return w;
@@ -162,7 +184,7 @@ Tensor pad_with(const Tensor& x, const std::vector<int64_t>& amounts, PadMode mo
     if (before == 0 && after == 0) continue;
     const int axis = x.rank() - 1 - static_cast<int>(a);
     const int64_t n = x.size(axis), most = mode == PadMode::reflect ? n - 1 : n;
-    check(before >= 0 && after >= 0 && n > 0 &&
+    check(before >= 0 && after >= 0 && n > 0 && std::max(before, after) <= kMost &&
               (mode == PadMode::replicate || std::max(before, after) <= most),
           "pad_with: an axis of ", n, " cannot be padded by ", before, " and ", after);
     Taps taps(n + before + after);
@@ -201,7 +223,7 @@ Tensor max_pool(const Tensor& x, const PoolOptions& o) {
     strides.push_back(w.stride);
     kernel_axes.push_back(x.rank() + static_cast<int64_t>(a));
   }
-  return max(all_windows(pad(x, amounts, -INFINITY), o.kernel, strides), kernel_axes);
+  return max(all_windows(pad(x, amounts, lowest(x.dtype())), o.kernel, strides), kernel_axes);
 }
 
 Tensor adaptive_avg_pool(const Tensor& x, const std::vector<int64_t>& size) {
@@ -216,9 +238,13 @@ Tensor interpolate(const Tensor& x, const std::vector<int64_t>& size, const Inte
   for (size_t a = 0; a < size.size(); ++a) {
     const int axis = static_cast<int>(a) + 2;
     const int64_t in = x.size(axis), out = size[a];
-    check(in > 0 && out > 0, "interpolate: an axis of ", in, " to ", out);
+    check(in > 0 && out > 0 && out <= kMost, "interpolate: an axis of ", in, " to ", out);
     double per_output = static_cast<double>(in) / static_cast<double>(out);
-    if (!o.scale.empty()) per_output = 1 / o.scale[a];
+    if (!o.scale.empty()) {
+      per_output = 1 / o.scale[a];
+      check(o.scale[a] > 0 && per_output > 0 && per_output <= kMost,
+            "interpolate: a scale must be finite and at least 2^-30, got ", o.scale[a]);
+    }
     if (o.align_corners)
       per_output = out == 1 ? 0 : static_cast<double>(in - 1) / static_cast<double>(out - 1);
     y = interpolation(in, out, per_output, o).apply(y, axis);
@@ -308,15 +334,20 @@ Tensor grid_sample(const Tensor& x, const Tensor& grid) {
   check(x.rank() == 4 && grid.rank() == 4 && grid.size(3) == 2 && grid.size(0) == x.size(0),
         "grid_sample: wants x [B, C, H, W] and grid [B, h, w, 2], got ", x.shape(), " and ",
         grid.shape());
+  check_same_dtype("grid_sample", x, "grid", grid);
+  check_same_device("grid_sample", x, "grid", grid);
+  // Numbers of 16 bits do not tell the pixels of an image apart.
+  const DType dtype = is_half(x.dtype()) ? DType::f32 : x.dtype();
   const int64_t batch = x.size(0), channels = x.size(1), h = x.size(2), w = x.size(3);
   const int64_t points = grid.size(1) * grid.size(2);
   const auto place = [&](int64_t axis, int64_t size) {  // in pixels
-    const Tensor g = reshape(select(grid, 3, axis), {batch, 1, points});
-    return ((g + 1) * static_cast<double>(size) - 1) * 0.5;
+    const Tensor g = to(reshape(select(grid, 3, axis), {batch, 1, points}), dtype);
+    constexpr double outside = -2;
+    return nan_to_num(((g + 1) * static_cast<double>(size) - 1) * 0.5, outside, outside, outside);
   };
   const Tensor column = place(0, w), row = place(1, h);
   const Tensor left = floor(detach(column)), top = floor(detach(row));
-  const Tensor pixels = reshape(x, {batch, channels, h * w});
+  const Tensor pixels = to(reshape(x, {batch, channels, h * w}), dtype);
   Tensor y;
   for (const int dr : {0, 1})
     for (const int dc : {0, 1}) {
@@ -324,15 +355,15 @@ Tensor grid_sample(const Tensor& x, const Tensor& grid) {
       const auto on = [](const Tensor& i, int64_t n) {
         return logical_and(ge(i, 0), lt(i, static_cast<double>(n)));
       };
-      const Tensor weight =
-          where(logical_and(on(r, h), on(c, w)), (1 - abs(row - r)) * (1 - abs(column - c)), 0);
-      const Tensor at = clamp(r, 0, static_cast<double>(h - 1)) * static_cast<double>(w) +
-                        clamp(c, 0, static_cast<double>(w - 1));
-      const Tensor index = expand(convert(at, DType::i64), {batch, channels, points});
-      const Tensor term = gather(pixels, 2, index) * weight;
+      const Tensor inside = logical_and(on(r, h), on(c, w));
+      const Tensor weight = where(inside, (1 - abs(row - r)) * (1 - abs(column - c)), 0);
+      // Rows and columns fit the dtype, their products may not.
+      const auto whole = [&](const Tensor& i) { return convert(where(inside, i, 0), DType::i64); };
+      const Tensor at = whole(r) * static_cast<double>(w) + whole(c);
+      const Tensor term = gather(pixels, 2, expand(at, {batch, channels, points})) * weight;
       y = y.defined() ? y + term : term;
     }
-  return reshape(y, {batch, channels, grid.size(1), grid.size(2)});
+  return to(reshape(y, {batch, channels, grid.size(1), grid.size(2)}), x.dtype());
 }
 
 }  // namespace brume

@@ -29,7 +29,7 @@ enum class InterpolateMode { nearest, nearest_exact, linear, cubic, area };
 struct InterpolateOptions {
   InterpolateMode mode = InterpolateMode::nearest;
   bool align_corners = false;      // linear, cubic: the outermost pixels' centres agree
-  std::vector<double> scale = {};  // out / in of each axis, if not the ratio of the sizes
+  std::vector<double> scale = {};  // out / in of each axis, if not the ratio of the sizes; > 0
 };
 Tensor interpolate(const Tensor& x, const std::vector<int64_t>& size,
                    const InterpolateOptions& options = {});
@@ -45,8 +45,8 @@ Tensor fold(const Tensor& columns, const std::vector<int64_t>& size,
 Tensor pixel_shuffle(const Tensor& x, int64_t r);
 Tensor pixel_unshuffle(const Tensor& x, int64_t r);
 
-/// x at places between its pixels, bilinear, zero outside. Coordinates -1 and 1 are the outer edges
-/// of the outermost pixels. @shape x [B, C, H, W], grid [B, h, w, 2] (x, y) -> [B, C, h, w]
+/// x at places between its pixels, bilinear, in f32 or wider; zero outside and at NaN. -1 and 1 are
+/// the image's edges. @shape x [B, C, H, W], grid [B, h, w, 2] (x, y) -> [B, C, h, w]
 Tensor grid_sample(const Tensor& x, const Tensor& grid);
 
 }  // namespace brume

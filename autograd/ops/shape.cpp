@@ -250,7 +250,7 @@ Tensor windows(const Tensor& x, int64_t axis, int64_t size, int64_t step) {
   Shape shape = x.shape();
   Strides strides = x.strides();
   shape[at] = count;
-  strides[at] *= step;
+  if (count > 1) strides[at] *= step;
   shape.push_back(size);
   strides.push_back(x.strides()[at]);
   // Windows overlap: each place gets the sum of what its windows got.

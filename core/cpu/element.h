@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <type_traits>
 
-#include <brume/core/dtype.h>
+#include <brume/core/integers.h>
 
 namespace brume::cpu {
 
@@ -20,8 +20,8 @@ T number(S x) {
     return static_cast<T>(x);
 }
 
-/// A number as an element: not 0 for a boolean, rounded for the 16-bit ones; narrow integers wrap
-/// around.
+/// A number as an element: not 0 for a boolean, rounded for the 16-bit ones, to_integer() for
+/// integers.
 template <class S, class T>
 S element(T x) {
   if constexpr (std::is_same_v<S, bool>)
@@ -29,7 +29,7 @@ S element(T x) {
   else if constexpr (kIsHalf<S>)
     return S(static_cast<float>(x));
   else if constexpr (std::is_integral_v<S>)
-    return static_cast<S>(static_cast<int64_t>(x));
+    return to_integer<S>(x);
   else
     return static_cast<S>(x);
 }

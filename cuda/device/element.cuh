@@ -3,7 +3,7 @@
 
 #include <cuda_runtime.h>
 
-#include <brume/core/dtype.h>
+#include <brume/core/integers.h>
 
 namespace brume::cuda {
 
@@ -31,7 +31,7 @@ __host__ __device__ inline T load_as(const void* data, DType dtype, int64_t i) {
   return T(0);
 }
 
-/// The reverse; narrow integers wrap around.
+/// The reverse; integers by to_integer().
 template <class T>
 __host__ __device__ inline void store_as(void* data, DType dtype, int64_t i, T value) {
   switch (dtype) {
@@ -48,13 +48,13 @@ __host__ __device__ inline void store_as(void* data, DType dtype, int64_t i, T v
       static_cast<f16*>(data)[i] = f16(static_cast<float>(value));
       break;
     case DType::i32:
-      static_cast<int32_t*>(data)[i] = static_cast<int32_t>(static_cast<int64_t>(value));
+      static_cast<int32_t*>(data)[i] = to_integer<int32_t>(value);
       break;
     case DType::i64:
-      static_cast<int64_t*>(data)[i] = static_cast<int64_t>(value);
+      static_cast<int64_t*>(data)[i] = to_integer<int64_t>(value);
       break;
     case DType::u8:
-      static_cast<uint8_t*>(data)[i] = static_cast<uint8_t>(static_cast<int64_t>(value));
+      static_cast<uint8_t*>(data)[i] = to_integer<uint8_t>(value);
       break;
     case DType::boolean:
       static_cast<bool*>(data)[i] = value != T(0);

@@ -138,3 +138,39 @@ TEST_CASE("fill reaches every element of a view and no other") {
     for (size_t i = 0; i < values.size(); ++i) CHECK(values[i] == (i % 2 == 1 ? 1 : 0));
   }
 }
+
+TEST_CASE("a number that an integer cannot hold becomes the same in every kernel") {
+  constexpr double inf = std::numeric_limits<double>::infinity();
+  constexpr int64_t lowest = std::numeric_limits<int64_t>::min();
+  struct Number {
+    double from;
+    int64_t to_i64;
+  };
+  const Number numbers[] = {{-1.75, -1},
+                            {300.5, 300},
+                            {-0x1p31, -(int64_t{1} << 31)},
+                            {0x1p31, int64_t{1} << 31},
+                            {0x1.8p40, 3 * (int64_t{1} << 39)},
+                            {-0x1p63, lowest},
+                            {0x1p63, lowest},
+                            {1e30, lowest},
+                            {-1e30, lowest},
+                            {inf, lowest},
+                            {-inf, lowest},
+                            {std::nan(""), lowest}};
+  for (const auto& [from, to_i64] : numbers)
+    for (const DType dtype : {DType::f32, DType::f64})
+      for (const DType integer : {DType::i64, DType::i32, DType::u8})
+        for (const int64_t gap : {0, 1}) {  // whole vectors, and one element after the other
+          CAPTURE(from);
+          CAPTURE(dtype);
+          CAPTURE(integer);
+          const Tensor x = full({3, 40}, from, {.dtype = dtype});
+          const Tensor y = in_order({3, 40}, {0, 1}, integer, gap);
+          copy_(y, x);
+          const int64_t expected = integer == DType::i64   ? to_i64
+                                   : integer == DType::i32 ? static_cast<int32_t>(to_i64)
+                                                           : static_cast<uint8_t>(to_i64);
+          for (const int64_t value : y.to_vector<int64_t>()) REQUIRE(value == expected);
+        }
+}

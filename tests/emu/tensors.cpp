@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <vector>
 
 #include <brume/core/backend.h>
@@ -27,6 +28,18 @@ TEST_CASE("tensors are made, moved, converted and printed on the device") {
   CHECK(zeros_like(x).to_vector<float>() == std::vector<float>(6, 0));
   CHECK(to_string(x) == to_string(transfer(x, kCpu)));
   CHECK(x.to_vector<int64_t>()[5] == 6);
+}
+
+TEST_CASE("a number that an integer cannot hold becomes what it becomes on the CPU") {
+  const std::vector<double> numbers = {-1.75,  300.5, -0x1p31, 0x1p31,   0x1.8p40,  -0x1p63,
+                                       0x1p63, 1e30,  -1e30,   HUGE_VAL, -HUGE_VAL, std::nan("")};
+  const Tensor x = from_vector(numbers, {static_cast<int64_t>(numbers.size())});
+  for (const DType dtype : {DType::f32, DType::f64})
+    for (const DType integer : {DType::i64, DType::i32, DType::u8}) {
+      const Tensor from = convert(x, dtype);
+      CHECK(convert(transfer(from, kCuda), integer).to_vector<int64_t>() ==
+            convert(from, integer).to_vector<int64_t>());
+    }
 }
 
 TEST_CASE("views on the device are copied in logical order") {

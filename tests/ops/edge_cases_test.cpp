@@ -8,6 +8,7 @@
 
 #include <brume/autograd/backward.h>
 #include <brume/autograd/ops/conv.h>
+#include <brume/autograd/ops/fft.h>
 #include <brume/autograd/ops/index.h>
 #include <brume/autograd/ops/pointwise.h>
 #include <brume/autograd/ops/random.h>
@@ -187,6 +188,121 @@ TEST_CASE("nonzero and masked_select go in logical order, whatever the strides")
 TEST_CASE("roll and flip of nothing are nothing") {
   CHECK(roll(zeros({0, 2}), 1, 0).shape() == Shape{0, 2});
   CHECK(flip(zeros({0, 2}), {0}).shape() == Shape{0, 2});
+}
+
+TEST_CASE("grid_sample finds the pixel in every dtype and in images of any size") {
+  const auto at = [](DType dtype, int64_t h, int64_t w, int64_t row, int64_t column) {
+    const Tensor x = zeros({1, 1, h, w}, {.dtype = dtype});
+    fill_(slice(slice(x, 2, row, row + 1), 3, column, column + 1), 1);
+    const auto centre = [](int64_t i, int64_t n) {
+      return static_cast<double>(2 * i + 1) / static_cast<double>(n) - 1;
+    };
+    const Tensor grid =
+        from_vector(std::vector<double>{centre(column, w), centre(row, h)}, {1, 1, 1, 2});
+    return grid_sample(x, convert(grid, dtype)).item();
+  };
+  for (const DType half : {DType::f16, DType::bf16}) {
+    CHECK(at(half, 64, 64, 63, 33) == 1);
+    CHECK(at(half, 32, 32, 10, 5) == 1);
+  }
+  CHECK(at(DType::f32, 4096, 8192, 4095, 4097) == doctest::Approx(1).epsilon(1e-2));
+}
+
+TEST_CASE("grid_sample is zero, without gradients, at places that are not finite") {
+  const Tensor x = leaf(ones({1, 1, 4, 4}));
+  const Tensor grid =
+      leaf(from_vector(Floats{kNan, 0, 0, kInf, -kInf, kNan, 1e30F, 0}, {1, 1, 4, 2}));
+  const Tensor y = grid_sample(x, grid);
+  CHECK(y.to_vector<float>() == Floats{0, 0, 0, 0});
+  backward(sum(y));
+  CHECK(grad_of(grid).to_vector<float>() == Floats(8, 0));
+  CHECK(sum(grad_of(x)).item() == 0);
+}
+
+TEST_CASE("the border of max_pool is below every element of every dtype") {
+  for (const DType dtype : {DType::f32, DType::f16, DType::i32, DType::i64}) {
+    const Tensor x = full({1, 1, 3}, -7, {.dtype = dtype});
+    CHECK(max_pool(x, {.kernel = {3}, .stride = {2}, .padding = {1}}).to_vector<float>() ==
+          Floats{-7, -7});
+  }
+}
+
+TEST_CASE("windows, borders and scales beyond all bounds are refused by name") {
+  constexpr int64_t most = std::numeric_limits<int64_t>::max();
+  const Tensor x = ones({1, 2, 6});
+  for (const PoolOptions& o :
+       {PoolOptions{.kernel = {1}, .padding = {most}}, PoolOptions{.kernel = {most}},
+        PoolOptions{.kernel = {most}, .padding = {most / 2}},
+        PoolOptions{.kernel = {1}, .stride = {most}},
+        PoolOptions{.kernel = {1}, .padding = {-1}}}) {
+    CHECK(error_of([&] { avg_pool(x, o); }).starts_with("avg_pool: a window of "));
+    CHECK(error_of([&] { max_pool(x, o); }).starts_with("max_pool: a window of "));
+  }
+  CHECK(windows(x, 2, 6, most).shape() == Shape{1, 2, 1, 6});
+  for (const std::vector<int64_t>& amounts :
+       {std::vector<int64_t>{most, 0}, {most, most}, {0, most / 2}})
+    CHECK(error_of([&] { pad_with(x, amounts, PadMode::replicate); }) ==
+          cat("pad_with: an axis of 6 cannot be padded by ", amounts[0], " and ", amounts[1]));
+  for (const double scale : {0.0, -1.0, 1e-300, std::nan(""), static_cast<double>(kInf)})
+    for (const InterpolateMode mode : {InterpolateMode::nearest, InterpolateMode::cubic})
+      CHECK(error_of([&] {
+              interpolate(x, {3}, {.mode = mode, .scale = {scale}});
+            }).starts_with("interpolate: a scale must be finite"));
+  CHECK_THROWS_AS(interpolate(x, {most}), ShapeError);
+}
+
+TEST_CASE("an axis of nothing has no frequencies") {
+  const ModeFactors factors;
+  const Tensor y = ones({1, 2, 1, 1});
+  for (const int64_t n : {int64_t{0}, int64_t{-1}, std::numeric_limits<int64_t>::min()})
+    CHECK(error_of([&] { from_low_modes(y, n, 1, factors); }) ==
+          cat("from_low_modes: an axis of ", n, " has 0 frequencies, not 1"));
+  CHECK(error_of([&] {
+          low_modes(ones({1, 0, 1, 1}), 1, factors);
+        }) == "low_modes: an axis of 0 has 0 frequencies, and 1 are wanted");
+}
+
+TEST_CASE("ranges and counts beyond the integers are refused by name") {
+  constexpr int64_t least = std::numeric_limits<int64_t>::min();
+  constexpr int64_t most = std::numeric_limits<int64_t>::max();
+  Generator torch = Generator::torch_cpu(1), own(1);
+  CHECK(error_of([&] {
+          random_integers({2}, least, most, torch);
+        }).starts_with("random_integers: [-9223372036854775808, 9223372036854775807) has more"));
+  CHECK(random_integers({2}, least, most, own).shape() == Shape{2});
+  CHECK(error_of([&] {
+          bincount(integers({1, most}));
+        }) == "bincount: wants numbers below 2^40, got 9223372036854775807");
+  CHECK(bincount(integers({1, 3, 1})).to_vector<int64_t>() == Integers{0, 2, 0, 1});
+}
+
+TEST_CASE("a number beside integers must be one of theirs") {
+  const Tensor x = convert(integers({1, 2}), DType::i32), mask = gt(x, 1.0);
+  CHECK(error_of([&] { (void)(x + 1e300); }) ==
+        "add: a tensor of i32 and the number 1e+300; convert the tensor first");
+  for (const double c : {HUGE_VAL, -HUGE_VAL, std::nan(""), 0x1p31}) {
+    CHECK_THROWS_AS(x * c, DTypeError);
+    CHECK_THROWS_AS(where(mask, x, c), DTypeError);
+    CHECK_THROWS_AS(where(mask, c, x), DTypeError);
+    CHECK_THROWS_AS(full({2}, c, {.dtype = DType::i32}), DTypeError);
+    CHECK_THROWS_AS(fill_(x, c), DTypeError);
+    CHECK_THROWS_AS(pad(x, {1, 1}, c), DTypeError);
+  }
+  CHECK_THROWS_AS(integers({1}) + HUGE_VAL, DTypeError);
+  CHECK_THROWS_AS(convert(x, DType::u8) + 256, DTypeError);
+  CHECK((convert(x, DType::u8) - 1).to_vector<float>() == Floats{0, 1});
+  CHECK(where(mask, x, -0x1p31).to_vector<int64_t>() == Integers{-(int64_t{1} << 31), 2});
+}
+
+TEST_CASE("integers are not divided by the number 0, and by a tensor's give the lowest") {
+  const Tensor x = integers({7, -7, 0}), zero = integers({0, 0, 0});
+  CHECK(error_of([&] { fmod(x, 0); }) == "fmod: integers cannot be divided by 0");
+  CHECK_THROWS_AS(remainder(x, 0), Error);
+  CHECK_THROWS_AS(floor_divide(x, 0), Error);
+  const Integers lowest(3, std::numeric_limits<int64_t>::min());
+  CHECK(fmod(x, zero).to_vector<int64_t>() == lowest);
+  CHECK(remainder(x, zero).to_vector<int64_t>() == lowest);
+  CHECK(floor_divide(x, zero).to_vector<int64_t>() == lowest);
 }
 
 TEST_CASE("positions, steps and amounts as large as integers go are understood or refused") {

@@ -27,8 +27,10 @@ struct U8 {
   static Floats load(Words x) {
     return math::convert<float>(math::convert<int32_t>(math::convert<uint16_t>(x)));
   }
+  // to_integer(): numbers that i32 cannot hold have no low bits but 0.
   static Words store(Floats x) {
-    return math::convert<uint8_t>(math::convert<uint16_t>(math::convert<int32_t>(x)));
+    const Floats held = select((x > -0x1p31F) & (x < 0x1p31F), x, Floats(0));
+    return math::convert<uint8_t>(math::convert<uint16_t>(math::convert<int32_t>(held)));
   }
 };
 struct Bool {
