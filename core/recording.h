@@ -5,8 +5,10 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <map>
 #include <memory>
 #include <span>
+#include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -51,6 +53,8 @@ class Recording {
 
   /// What replays refer to lasts as long as they can come.
   void keep(std::shared_ptr<const void> thing) { kept_.push_back(std::move(thing)); }
+  /// The same under a name; empty at first.
+  std::shared_ptr<const void>& kept(const std::string& name) { return named_[name]; }
 
   /// While recording, a place on the device, 0, for what the work finds wrong where the host does
   /// not look. Where the host next waits for the device it calls tell with it, which throws.
@@ -95,6 +99,7 @@ class Recording {
   std::vector<Repeated> repeated_;
   std::vector<Watched> watched_;
   std::vector<std::shared_ptr<const void>> kept_;
+  std::map<std::string, std::shared_ptr<const void>> named_;
   bool repeating_ = false;
   size_t cursor_ = 0;  // while renewing: the next word
 };

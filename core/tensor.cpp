@@ -6,6 +6,7 @@
 #include <ostream>
 
 #include <brume/core/backend.h>
+#include <brume/core/constant.h>
 #include <brume/core/integers.h>
 #include <brume/core/recording.h>
 
@@ -128,7 +129,7 @@ Tensor arange(double start, int64_t count, double step, TensorOptions options) {
   std::vector<double> values(static_cast<size_t>(count));
   for (int64_t i = 0; i < count; ++i)
     values[static_cast<size_t>(i)] = start + static_cast<double>(i) * step;
-  return transfer(convert(from_vector(values, {count}), options.dtype), options.device);
+  return constant(convert(from_vector(values, {count}), options.dtype), options.device);
 }
 
 template <class T>

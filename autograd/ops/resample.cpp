@@ -9,6 +9,7 @@
 #include <brume/autograd/ops/pointwise.h>
 #include <brume/autograd/ops/reduce.h>
 #include <brume/autograd/ops/shape.h>
+#include <brume/core/constant.h>
 
 namespace brume {
 namespace {
@@ -32,10 +33,10 @@ struct Taps {
     along[axis] = out_;
     Tensor y;
     for (size_t k = 0; k < indices_.size(); ++k) {
-      Tensor picked = index_select(x, axis, from_vector(indices_[k], {out_}, x.device()));
+      Tensor picked = index_select(x, axis, constant(from_vector(indices_[k], {out_}), x.device()));
       const auto is_one = [](double w) { return w == 1; };
       if (!std::all_of(weights_[k].begin(), weights_[k].end(), is_one)) {
-        const Tensor w = from_vector(weights_[k], along, x.device());
+        const Tensor w = constant(from_vector(weights_[k], along), x.device());
         picked = picked * convert(w, x.dtype());
       }
       y = y.defined() ? y + picked : picked;

@@ -6,6 +6,7 @@
 #include <brume/autograd/node.h>
 #include <brume/autograd/ops/index.h>
 #include <brume/core/backend.h>
+#include <brume/core/constant.h>
 
 namespace brume {
 namespace {
@@ -263,7 +264,7 @@ Tensor windows(const Tensor& x, int64_t axis, int64_t size, int64_t step) {
     order.insert(at + 1, from.rank());
     Shape flat = from;
     flat[at] = count * size;
-    const Tensor index = transfer(from_vector(place, {count * size}), g.device());
+    const Tensor index = constant(from_vector(place, {count * size}), g.device());
     return Grads{index_add(zeros(from, {.dtype = g.dtype(), .device = g.device()}), at, index,
                            reshape(permute(g, order), flat))};
   });

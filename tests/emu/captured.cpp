@@ -27,6 +27,7 @@
 #include <brume/diffusion/sample.h>
 #include <brume/diffusion/schedulers/edm.h>
 #include <brume/nn/models/dit.h>
+#include <brume/nn/models/fno.h>
 #include <brume/nn/models/fully_connected.h>
 #include <brume/nn/models/mesh_graph_net.h>
 #include <brume/nn/optim/adam.h>
@@ -165,6 +166,41 @@ TEST_CASE("a captured training step of SongUNet with EDM's loss equals the eager
     edm->set_generator(std::shared_ptr<Generator>(&rng, [](Generator*) {}));
     return diffusion::MSEDSMLoss(edm, scheduler)(x, rng);
   });
+}
+
+TEST_CASE("a captured training step of FNO equals the eager one, bit by bit") {
+  check_training(
+      [] {
+        return nn::make<nn::FNO>({.in_channels = 1,
+                                  .out_channels = 1,
+                                  .decoder_layer_size = 4,
+                                  .latent_channels = 4,
+                                  .num_fno_layers = 2,
+                                  .num_fno_modes = 3,
+                                  .padding = 2});
+      },
+      {2, 1, 6, 5},
+      [](const auto& net, const Tensor& x, Generator&) { return mse_loss((*net)(x), x); });
+}
+
+TEST_CASE("numbers that follow from shapes may be made in a captured step") {
+  const Tensor x = transfer(noise({2, 3, 4}), kCuda);
+  set_requires_grad(x, true);
+  Tensor y, g;
+  const auto body = [&] {
+    y = sum(square(windows(x, 2, 3, 1)) * arange(1, 3, 0.5, {.device = kCuda}));
+    g = grad({y}, {x})[0];
+  };
+  body();
+  const double want = y.item();
+  const std::vector<float> gradient = g.to_vector<float>();
+  CapturedStep step(kCuda, body);
+  for (int i = 0; i < kSteps; ++i) {
+    step();
+    CHECK(y.item() == want);
+    CHECK(g.to_vector<float>() == gradient);
+    allocate_and_scribble();
+  }
 }
 
 /// DiT with a learnt vector for each label.
