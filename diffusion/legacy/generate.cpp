@@ -39,6 +39,7 @@ Tensor diffusion_step(const EnsembleSampler& sampler, int64_t img_out_channels,
     if (seeds.empty()) continue;
     const auto count = static_cast<int64_t>(seeds.size());
     std::vector<Generator> own_numbers;
+    own_numbers.reserve(seeds.size());
     for (const uint64_t seed : seeds) own_numbers.push_back(generator(seed));
     NoiseSource noise(std::move(own_numbers));
     const Shape shape{count, img_out_channels, image.size(2), image.size(3)};

@@ -75,9 +75,10 @@ Tensor DDIMSolver::operator()(const Denoiser& x0, const Tensor& x, const Tensor&
   const auto& s = required(scheduler, "DDIMSolver");
   check(eta >= 0 && eta <= 1, "DDIMSolver: eta must be in [0, 1], got ", eta);
   check_noise("DDIMSolver", eta, noise);
-  const auto [now, next] = levels_of_step(s, t, t_next);
+  const StepLevels levels = levels_of_step(s, t, t_next);
+  const SampleLevels &now = levels.now, &next = levels.next;
   // The share of the new noise: eta^2 times the variance of x_next given x and x0.
-  const auto fresh = [&, &now = now, &next = next](size_t i) {
+  const auto fresh = [&](size_t i) {
     const double shrinks = now.alpha[i] == next.alpha[i] ? 1 : now.alpha[i] / next.alpha[i];
     const double kept = shrinks * next.sigma[i];
     return eta * next.sigma[i] / now.sigma[i] *
