@@ -30,6 +30,9 @@ inline std::string to_string(DType t) { return name(t); }
 constexpr bool is_floating(DType t) { return static_cast<int>(t) <= static_cast<int>(DType::f16); }
 /// A type that numbers are only stored in.
 constexpr bool is_half(DType t) { return t == DType::bf16 || t == DType::f16; }
+/// The type of sums, places, times and labels beside data of another: half precision, which has too
+/// few digits for them, becomes f32.
+constexpr DType wide_dtype(DType data) { return is_half(data) ? DType::f32 : data; }
 
 // The half types are constexpr throughout: that is what lets CUDA kernels use them too.
 

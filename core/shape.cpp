@@ -62,6 +62,13 @@ int wrap_axis(int64_t axis, int rank, const char* who) {
   return static_cast<int>(axis < 0 ? axis + rank : axis);
 }
 
+bool broadcasts_to(const Shape& from, const Shape& to) {
+  if (from.rank() > to.rank()) return false;
+  for (int i = 1; i <= from.rank(); ++i)
+    if (from[from.rank() - i] != 1 && from[from.rank() - i] != to[to.rank() - i]) return false;
+  return true;
+}
+
 Shape broadcast_shapes(const Shape& a, const Shape& b, const char* who) {
   const int rank = std::max(a.rank(), b.rank());
   Shape out = Shape::filled(rank, 1);

@@ -63,6 +63,9 @@ int wrap_axis(int64_t axis, int rank, const char* who);
 /// @throws ShapeError naming `who` and both shapes
 Shape broadcast_shapes(const Shape& a, const Shape& b, const char* who);
 
+/// Whether `from` stretches to `to` as it is.
+bool broadcasts_to(const Shape& from, const Shape& to);
+
 /// Strides under which a tensor of `from` reads as `to` (0 along repeated axes).
 Strides broadcast_strides(const Shape& from, const Strides& strides, const Shape& to);
 

@@ -23,13 +23,6 @@ Tensor start_of_graph(const Tensor& x) {
   return set_requires_grad(alias(x, x.shape(), x.strides()));
 }
 
-bool broadcasts_to(const Shape& from, const Shape& to) {
-  if (from.rank() > to.rank()) return false;
-  for (int i = 1; i <= from.rank(); ++i)
-    if (from[from.rank() - i] != 1 && from[from.rank() - i] != to[to.rank() - i]) return false;
-  return true;
-}
-
 bool any_positive(const Tensor& x) {
   const std::vector<double> values = x.to_vector<double>();
   return std::any_of(values.begin(), values.end(), [](double v) { return v > 0; });

@@ -10,11 +10,8 @@ namespace {
 // A larger weight would broadcast the loss.
 void check_fits(const char* who, const char* what, const Tensor& weight, const Tensor& x0,
                 const char* hint = "") {
-  const Shape &w = weight.shape(), &x = x0.shape();
-  bool fits = w.rank() <= x.rank();
-  for (int i = 1; fits && i <= w.rank(); ++i)
-    fits = w[w.rank() - i] == 1 || w[w.rank() - i] == x[x.rank() - i];
-  check(fits, who, ": ", what, " of ", w, " does not fit data of ", x, hint);
+  check(broadcasts_to(weight.shape(), x0.shape()), who, ": ", what, " of ", weight.shape(),
+        " does not fit data of ", x0.shape(), hint);
 }
 
 }  // namespace

@@ -6,7 +6,6 @@
 #include <brume/diffusion/data_scale.h>
 #include <brume/diffusion/iddpm_levels.h>
 #include <brume/diffusion/vp_levels.h>
-#include <brume/diffusion/wide_dtype.h>
 
 namespace brume::diffusion {
 

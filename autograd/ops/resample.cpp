@@ -338,7 +338,7 @@ Tensor grid_sample(const Tensor& x, const Tensor& grid) {
   check_same_dtype("grid_sample", x, "grid", grid);
   check_same_device("grid_sample", x, "grid", grid);
   // Numbers of 16 bits do not tell the pixels of an image apart.
-  const DType dtype = is_half(x.dtype()) ? DType::f32 : x.dtype();
+  const DType dtype = wide_dtype(x.dtype());
   const int64_t batch = x.size(0), channels = x.size(1), h = x.size(2), w = x.size(3);
   const int64_t points = grid.size(1) * grid.size(2);
   const auto place = [&](int64_t axis, int64_t size) {  // in pixels

@@ -9,7 +9,6 @@
 #include <brume/diffusion/data_scale.h>
 #include <brume/diffusion/schedulers/time_grid.h>
 #include <brume/diffusion/vp_levels.h>
-#include <brume/diffusion/wide_dtype.h>
 
 namespace brume::diffusion {
 namespace {

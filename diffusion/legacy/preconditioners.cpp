@@ -7,7 +7,6 @@
 #include <brume/diffusion/data_scale.h>
 #include <brume/diffusion/iddpm_levels.h>
 #include <brume/diffusion/legacy/vorticity_residual.h>
-#include <brume/diffusion/wide_dtype.h>
 
 namespace brume::diffusion {
 namespace {

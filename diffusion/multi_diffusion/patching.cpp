@@ -272,7 +272,7 @@ void PatchFusion::add(const Tensor& patches) {
         patching_->who(), ": fuse wants ", patching_->patch_num(), " patches of ", h, "x", w,
         " for each of ", next_.batch, " images, got ", patches.shape(), " behind ", next_.start);
   dtype_ = patches.dtype();
-  const DType sum_type = is_half(dtype_) ? DType::f32 : dtype_;
+  const DType sum_type = wide_dtype(dtype_);
   if (const auto [H, W] = patching_->img_shape(); !sums_.defined())
     sums_ = zeros({next_.batch, patches.size(1), H, W},
                   {.dtype = sum_type, .device = patches.device()});

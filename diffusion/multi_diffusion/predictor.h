@@ -36,9 +36,8 @@ struct PatchChunk {
 /// @shape  x [B, C, H, W], t [B] -> [B, C, H, W], or [P * B, C, h, w] without fuse
 class MultiDiffusionPredictor {
  public:
-  /// @throws ShapeError unless to_x0 is there where prediction_type is not x0, and only there; or
-  /// if
-  ///         chunk_size < 0
+  /// @throws ShapeError unless to_x0 is there where prediction_type is not x0, and only there,
+  ///         or if chunk_size < 0
   explicit MultiDiffusionPredictor(nn::Ref<MultiDiffusionModel2D> model,
                                    MultiDiffusionPredictorOptions options = {});
   /// Comes first. Without a patch shape the one that the model was trained with is taken, without

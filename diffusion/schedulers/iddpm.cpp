@@ -5,7 +5,6 @@
 #include <brume/autograd/ops/random.h>
 #include <brume/diffusion/iddpm_levels.h>
 #include <brume/diffusion/schedulers/time_grid.h>
-#include <brume/diffusion/wide_dtype.h>
 
 namespace brume::diffusion {
 

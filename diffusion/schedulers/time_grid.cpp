@@ -4,7 +4,6 @@
 
 #include <brume/autograd/ops/pointwise.h>
 #include <brume/autograd/ops/shape.h>
-#include <brume/diffusion/wide_dtype.h>
 
 namespace brume::diffusion {
 
